@@ -1,0 +1,67 @@
+# Every target does all its own set-up, once: .venv from the locks, then this folder as `firstsight`.
+# Options: PAIR=tiny  ARGS="--variants baseline,int8"  PYTHON=/path/to/python3.11
+
+PYTHON ?= python3
+PAIR ?= tiny
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip --disable-pip-version-check --quiet --quiet install
+
+# Packages in ~/.local must not stand in for those of the lock.
+export PYTHONNOUSERSITE := 1
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help bench test check report clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "On a machine without a GPU, torch's CPU build saves gigabytes:"
+	@echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make bench"
+
+bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PAIR=tiny, ARGS=…)
+	@$(RUN) pytest suites --pair $(PAIR) $(ARGS)
+
+test: $(VENV)/dev.done ## all tests (ARGS=…)
+	@$(RUN) pytest tests $(ARGS)
+
+check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) pytest -q tests/test_arrows.py
+
+report: $(VENV)/runtime.done ## the report again, from the records of the last run
+	@$(VENV)/bin/firstsight report --pair $(PAIR) $(ARGS)
+
+clean: ## remove .venv and caches; artifacts/ and results/ stay
+	rm -rf $(VENV) build ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# `installing` marks a .venv that pip was killed in: it may hold half a package, so the next call starts afresh.
+$(VENV)/runtime.done: requirements.lock pyproject.toml
+	@if [ -e $(VENV)/installing ]; then echo "$(VENV) was left half-made; making it again"; rm -rf $(VENV); fi
+	@if ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	    command -v "$(PYTHON)" >/dev/null || { \
+	        echo "make: no $(PYTHON) here; install Python 3.11 or newer, or say PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+	    "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	        echo "make: $(PYTHON) is $$("$(PYTHON)" --version 2>&1), FirstSight needs 3.11 or newer: PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+	    echo "making $(VENV) with $$("$(PYTHON)" --version)"; \
+	    rm -rf $(VENV); \
+	    why=$$("$(PYTHON)" -m venv $(VENV) 2>&1) || { rm -rf $(VENV); \
+	        echo "make: $(VENV) cannot be made (Debian: apt install python3-venv): $$(echo $$why | tail -c 300)" >&2; exit 2; }; \
+	fi
+	@echo "installing requirements.lock (a minute or two, 1.5 GB with the CPU build of torch)"
+	@touch $(VENV)/installing
+	@$(PIP) -r requirements.lock || { rm -f $(VENV)/installing; exit 2; }
+	@$(PIP) --no-deps --no-build-isolation -e . || { rm -f $(VENV)/installing; exit 2; }
+	@rm $(VENV)/installing
+	@touch $@
+
+$(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.lock
+	@echo "installing requirements-dev.lock"
+	@touch $(VENV)/installing
+	@$(PIP) -r requirements-dev.lock || { rm -f $(VENV)/installing; exit 2; }
+	@rm $(VENV)/installing
+	@touch $@

@@ -1,0 +1,1 @@
+"""How a pair is measured, and how its student is made; docs and DESIGN name the rooms."""
