@@ -1,0 +1,112 @@
+"""The dataset `scenes`: first-person clips rendered from a known world, with balanced questions.
+
+Splits never share a clip: each draws its scene seeds from a range of its own. A split is a function of
+(dataset seed, split name, number of clips), and a longer split starts with the shorter one.
+Look at it: `firstsight data sheet --pair tiny --split test --out sheet.png`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache, partial
+
+import numpy as np
+
+from harness.qa.datasets import CAPTION
+from harness.qa.items import Clip, Frames, QAItem
+from harness.qa.render import render
+from harness.qa.templates import DOMAINS, Asked, asked_of, told_of
+from harness.qa.world import Scene, make_scene
+
+
+MULTIPLE_CHOICE = 0.12  # share of questions asked with lettered options, where the answer has a domain
+
+
+def load_split(split: str, clips: int, questions_per_clip: int, seed: int = 0, captions: bool = False) -> list[QAItem]:
+    """`clips × questions_per_clip` items; with `captions`, six descriptions a clip come on top."""
+    items: list[QAItem] = []
+    for scene, asked in _balanced(split, clips, questions_per_clip, seed):
+        clip = Clip(f"{split}-{scene.seed}", f"scenes:{scene.seed}", partial(_frames, scene.seed))
+        rng = np.random.default_rng([13, scene.seed])
+        items += [_item(clip, number, one, rng) for number, one in enumerate(asked)]
+        if captions:
+            for moment, (question, answer) in enumerate(told_of(scene)):
+                items.append(QAItem(f"{clip.id}/{CAPTION}{moment}", clip, question, answer, CAPTION, CAPTION))
+    return items
+
+
+def lexicon() -> tuple[str, ...]:
+    """Every word a question, answer or option of this dataset can hold: the tiny tokenizers are built from it."""
+    words: set[str] = set("A B C D : ? describe moment rest things events hand person".split())
+    for seed in range(600):
+        for asked in asked_of(make_scene(seed)):
+            words.update(f"{asked.question} {asked.answer}".replace("?", " ").replace(":", " ").split())
+    for domain in DOMAINS.values():
+        words.update(" ".join(domain).split())
+    return tuple(sorted(words))
+
+
+@lru_cache(maxsize=4096)
+def _frames(seed: int) -> Frames:
+    return render(make_scene(seed))
+
+
+def _first_seed(split: str, seed: int) -> int:
+    """Start of the split's own range of two million scene seeds."""
+    digest = hashlib.sha256(f"{seed}:{split}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") % 1_000_000 * 2_000_000
+
+
+def _balanced(split: str, clips: int, per_clip: int, seed: int) -> Iterator[tuple[Scene, list[Asked]]]:
+    """Per clip, choose the questions whose template, and whose answer to that question, are behind so far.
+
+    Always answering a question's most frequent answer must not pay, so an answer that this question text has seen
+    too often costs more than a template that has not been asked for a while.
+    """
+    by_template: Counter[str] = Counter()
+    by_question: Counter[str] = Counter()
+    by_answer: Counter[tuple[str, str]] = Counter()
+    by_template_answer: Counter[tuple[str, str]] = Counter()
+    first = _first_seed(split, seed)
+    for number in range(clips):
+        scene = make_scene(first + number)
+        rng = np.random.default_rng([17, scene.seed])
+        possible = asked_of(scene)
+        jitter = rng.random(len(possible))
+        average = sum(by_template.values()) / 50
+        cost = [
+            8.0 * (by_template[one.template] + 1) / (average + 1)
+            + 1.5 * (by_answer[one.question, one.answer] + 0.5) / (by_question[one.question] + 1)
+            + 3.0 * (by_template_answer[one.template, one.answer] + 0.5) / (by_template[one.template] + 1)
+            + 0.4 * jitter[index]
+            for index, one in enumerate(possible)
+        ]
+        chosen: list[Asked] = []
+        taken: set[str] = set()
+        for index in np.argsort(cost, kind="stable"):
+            one = possible[int(index)]
+            if one.template in taken:
+                continue
+            taken.add(one.template)
+            chosen.append(one)
+            if len(chosen) == per_clip:
+                break
+        for one in chosen:
+            by_template[one.template] += 1
+            by_question[one.question] += 1
+            by_answer[one.question, one.answer] += 1
+            by_template_answer[one.template, one.answer] += 1
+        yield scene, chosen
+
+
+def _item(clip: Clip, number: int, asked: Asked, rng: np.random.Generator) -> QAItem:
+    name = f"{clip.id}/{number}"
+    if not asked.domain or asked.answer == "nothing" or rng.random() >= MULTIPLE_CHOICE:
+        return QAItem(name, clip, asked.question, asked.answer, asked.type, asked.template)
+    wrong = [word for word in DOMAINS[asked.domain] if word != asked.answer]
+    options = [asked.answer, *(wrong[i] for i in rng.permutation(len(wrong))[:3])]
+    options = [options[i] for i in rng.permutation(len(options))]
+    letter = chr(ord("A") + options.index(asked.answer))
+    return QAItem(name, clip, asked.question, letter, asked.type, f"{asked.template}-choice", tuple(options))
