@@ -1,0 +1,312 @@
+"""Typed results to pytest-benchmark JSON and back: that JSON is the only truth, everything shown is derived
+from it.
+
+A suite puts `to_extra_info(record)` in `benchmark.extra_info["firstsight"]`; `load_run(path)` reads a file,
+or the newest run of a folder such as results/tiny/cpu. No torch, so a report is rendered on any laptop.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+from harness.errors import RecordError, oneline
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+SCHEMA = 1
+KEY = "firstsight"
+SUITES = ("latency", "vram", "agreement")
+_SAVED = re.compile(r"^(\d{4,})_.*\.json$")  # as pytest-benchmark names what it saves
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its unit, count and 95 % interval; or absent, with the reason."""
+
+    metric: str
+    value: float | None
+    unit: str
+    n: int
+    low: float | None
+    high: float | None
+    higher_is_better: bool
+    how: str
+    samples: tuple[float, ...] = ()
+    absent: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"measurement {oneline(str(self.metric), 60)}"
+        for field in ("metric", "unit", "how"):
+            if not _is_text(getattr(self, field)):
+                raise RecordError(
+                    f"{where}: {field} must be text that is not empty (unit of a plain number: 1)"
+                )
+        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 0:
+            raise RecordError(f"{where}: n must be a count, not {oneline(repr(self.n), 40)}")
+        if not isinstance(self.higher_is_better, bool):
+            raise RecordError(f"{where}: higher_is_better must be true or false")
+        for field in ("value", "low", "high"):
+            number = getattr(self, field)
+            if number is not None:
+                object.__setattr__(self, field, _finite(number, f"{where}: {field}"))
+        object.__setattr__(self, "samples", tuple(_finite(x, f"{where}: samples") for x in self.samples))
+        if (self.value is None) != (self.absent is not None):
+            raise RecordError(f"{where}: either a value or the reason why there is none (absent)")
+        if self.absent is not None and not _is_text(self.absent):
+            raise RecordError(f"{where}: absent must say why there is no value")
+        if self.value is None and (self.low is not None or self.high is not None):
+            raise RecordError(f"{where}: an interval without a value")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise RecordError(f"{where}: interval from {self.low} to {self.high}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variant × workload × environment, with its measurements and whether they may be believed."""
+
+    pair: str
+    variant: str
+    suite: str
+    workload: Mapping[str, JSON]
+    measurements: tuple[Measurement, ...]
+    valid: bool
+    invalid_reasons: tuple[str, ...]
+    artifacts: Mapping[str, str]
+    details: Mapping[str, JSON]
+
+    def __post_init__(self) -> None:
+        where = f"record of {oneline(str(self.variant), 60)}"
+        for field in ("pair", "variant"):
+            if not _is_text(getattr(self, field)):
+                raise RecordError(f"{where}: {field} must be text that is not empty")
+        if self.suite not in SUITES:
+            raise RecordError(
+                f"{where}: unknown suite {oneline(repr(self.suite), 40)}; there are {', '.join(SUITES)}"
+            )
+        names = [m.metric for m in self.measurements]
+        if len(set(names)) != len(names):
+            raise RecordError(
+                f"{where}: {self.suite}: a metric is measured twice: {oneline(', '.join(names), 200)}"
+            )
+        if not isinstance(self.valid, bool) or self.valid == bool(self.invalid_reasons):
+            raise RecordError(f"{where}: {self.suite}: invalid exactly when a reason says why")
+        if not all(_is_text(reason) for reason in self.invalid_reasons):
+            raise RecordError(f"{where}: {self.suite}: a reason must be text")
+        if not all(
+            isinstance(role, str) and isinstance(digest, str) for role, digest in self.artifacts.items()
+        ):
+            raise RecordError(f"{where}: {self.suite}: artifacts must map a role to a digest")
+        _checked(self.workload, f"{where}: {self.suite}: workload")
+        _checked(self.details, f"{where}: {self.suite}: details")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All records of one pytest-benchmark file, with where they were measured."""
+
+    records: tuple[Record, ...]
+    environment: Mapping[str, JSON]
+    commit: Mapping[str, JSON]
+    datetime: str
+    path: Path | None = None
+
+    @property
+    def pair(self) -> Mapping[str, JSON]:
+        """What the pair file said when this was measured: name, budgets, objective, evaluation."""
+        found = self.environment.get("pair")
+        return found if isinstance(found, dict) else {}
+
+
+def to_extra_info(record: Record) -> dict[str, JSON]:
+    """The record as plain JSON for `benchmark.extra_info["firstsight"]`."""
+    plain: dict[str, Any] = {
+        "schema": SCHEMA,
+        "pair": record.pair,
+        "variant": record.variant,
+        "suite": record.suite,
+        "workload": dict(record.workload),
+        "measurements": [{**vars(m), "samples": list(m.samples)} for m in record.measurements],
+        "valid": record.valid,
+        "invalid_reasons": list(record.invalid_reasons),
+        "artifacts": dict(record.artifacts),
+        "details": dict(record.details),
+    }
+    _checked(plain, f"record of {oneline(record.variant, 60)}")
+    return cast(dict[str, JSON], plain)
+
+
+def from_extra_info(extra: object) -> Record:
+    """The record that `to_extra_info` wrote; anything else is a RecordError that names the field."""
+    row = _fields(
+        extra,
+        "record",
+        "schema pair variant suite workload measurements valid invalid_reasons artifacts details",
+    )
+    if row["schema"] != SCHEMA:
+        raise RecordError(f"record: schema {oneline(repr(row['schema']), 40)}; this version reads {SCHEMA}")
+    where = f"record of {oneline(str(row['variant']), 60)}"
+    return Record(
+        pair=row["pair"],
+        variant=row["variant"],
+        suite=row["suite"],
+        workload=_mapping(row["workload"], f"{where}: workload"),
+        measurements=tuple(
+            _measurement(m, where) for m in _list(row["measurements"], f"{where}: measurements")
+        ),
+        valid=row["valid"],
+        invalid_reasons=tuple(_list(row["invalid_reasons"], f"{where}: invalid_reasons")),
+        artifacts=cast(Mapping[str, str], _mapping(row["artifacts"], f"{where}: artifacts")),
+        details=_mapping(row["details"], f"{where}: details"),
+    )
+
+
+def load_run(path: Path) -> Run:
+    """The run in a pytest-benchmark file; of a folder, the newest one. Rows that are not ours are passed
+    over.
+    """
+    file = latest_run(path) if path.is_dir() else path
+    shown = oneline(str(file), 200)
+    whole = _mapping(_read(file), f"{shown}: not pytest-benchmark JSON: the file")
+    machine, rows = whole.get("machine_info"), whole.get("benchmarks")
+    if not isinstance(machine, dict) or not isinstance(rows, list):
+        raise RecordError(f"{shown}: not pytest-benchmark JSON: no machine_info or no benchmarks")
+    environment = machine.get(KEY)
+    if not isinstance(environment, dict):
+        raise RecordError(
+            f"{shown}: measured by something else: machine_info has no {KEY!r}; give a run of `pytest suites`"
+        )
+    if environment.get("schema") != SCHEMA:
+        found = oneline(repr(environment.get("schema")), 40)
+        raise RecordError(f"{shown}: schema {found}; this version reads {SCHEMA}: measure again")
+    records = []
+    for number, row in enumerate(rows):
+        extra = row.get("extra_info") if isinstance(row, dict) else None
+        if isinstance(extra, dict) and KEY in extra:
+            try:
+                records.append(from_extra_info(extra[KEY]))
+            except RecordError as error:
+                raise RecordError(f"{shown}: benchmarks[{number}]: {error}") from error
+    if not records:
+        raise RecordError(f"{shown}: no FirstSight record in it; run `pytest suites --pair NAME` first")
+    commit = whole.get("commit_info")
+    return Run(
+        records=tuple(records),
+        environment=environment,
+        commit=commit if isinstance(commit, dict) else {},
+        datetime=str(whole.get("datetime") or ""),
+        path=file,
+    )
+
+
+def latest_run(folder: Path) -> Path:
+    """The newest saved run below a folder: the highest number of each machine, of those the latest by its own
+    clock.
+    """
+    newest: dict[Path, tuple[int, Path]] = {}
+    for file in sorted(folder.rglob("*.json")):
+        match = _SAVED.match(file.name)
+        if match:
+            entry = (int(match[1]), file)
+            newest[file.parent] = max(newest.get(file.parent, entry), entry)
+    files = [file for _, file in newest.values()]
+    if not files:
+        raise RecordError(f"{oneline(str(folder), 200)}: no run in it; run `pytest suites --pair NAME` first")
+    return files[0] if len(files) == 1 else max(files, key=lambda file: (_when(file), str(file)))
+
+
+def load_runs(folder: Path) -> tuple[Run, ...]:
+    """Every saved run below a folder, oldest first."""
+    files = sorted(file for file in folder.rglob("*.json") if _SAVED.match(file.name))
+    return tuple(sorted((load_run(file) for file in files), key=lambda run: (run.datetime, str(run.path))))
+
+
+def _when(file: Path) -> str:
+    whole = _read(file)
+    return str(whole.get("datetime") or "") if isinstance(whole, dict) else ""
+
+
+def _read(file: Path) -> object:
+    shown = oneline(str(file), 200)
+
+    def refuse(constant: str) -> None:
+        raise RecordError(
+            f"{shown}: {constant} is not JSON; the run that wrote it let a number through unchecked"
+        )
+
+    try:
+        return json.loads(file.read_bytes().decode(), parse_constant=refuse)
+    except FileNotFoundError:
+        raise RecordError(f"{shown}: no such file; run `pytest suites --pair NAME` first") from None
+    except OSError as error:
+        raise RecordError(f"{shown}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"{shown}: not JSON, or cut short: {oneline(str(error), 100)}; measure again"
+        ) from None
+
+
+def _measurement(raw: object, where: str) -> Measurement:
+    names = "metric value unit n low high higher_is_better how samples absent"
+    fields = _fields(raw, f"{where}: measurement", names)
+    samples = tuple(_list(fields["samples"], f"{where}: samples"))
+    return Measurement(**{**fields, "samples": samples})
+
+
+def _fields(raw: object, where: str, names: str) -> dict[str, Any]:
+    mapping, wanted = _mapping(raw, where), names.split()
+    found = {
+        "missing": [name for name in wanted if name not in mapping],
+        "unknown": [name for name in mapping if name not in wanted],
+    }
+    if any(found.values()):
+        said = [f"{what} {oneline(', '.join(some), 100)}" for what, some in found.items() if some]
+        raise RecordError(f"{where}: {'; '.join(said)}")
+    return cast(dict[str, Any], mapping)
+
+
+def _mapping(raw: object, where: str) -> dict[str, JSON]:
+    if not isinstance(raw, dict):
+        raise RecordError(f"{where} must be an object, not {type(raw).__name__}")
+    return raw
+
+
+def _list(raw: object, where: str) -> list[Any]:
+    if not isinstance(raw, list):
+        raise RecordError(f"{where} must be a list, not {type(raw).__name__}")
+    return raw
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _finite(value: object, where: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise RecordError(f"{where} must be a finite number, not {oneline(repr(value), 40)}")
+    return number
+
+
+def _checked(value: object, where: str) -> None:
+    """Refuse what JSON cannot carry: pytest-benchmark would write NaN, or the text UNSERIALIZABLE."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise RecordError(f"{where}: key {oneline(repr(key), 40)} must be text")
+            _checked(inner, f"{where}.{oneline(key, 40)}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _checked(inner, f"{where}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise RecordError(f"{where}: {value} is not a finite number; leave it out and say why")
+    elif value is not None and not isinstance(value, (bool, int, float, str)):
+        raise RecordError(
+            f"{where}: {type(value).__name__} is not JSON; give numbers, text, lists and objects"
+        )

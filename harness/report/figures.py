@@ -1,0 +1,129 @@
+"""How a figure is written: one place for rounding, units and the words for each metric.
+
+The same text goes to the terminal and the page; a page may swap the blanks before units for ones that do not
+break.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.record import Measurement
+
+Kind = Literal["share", "time", "bytes", "plain"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's heading, its words in a sentence, and how it is set."""
+
+    heading: str
+    words: str
+    kind: Kind
+    less: str = "lower"  # the words for a smaller and a larger one than baseline's
+    more: str = "higher"
+
+
+METRICS = {
+    "agreement": Metric("Agreement", "agreement with the teacher", "share"),
+    "accuracy": Metric("Accuracy", "accuracy", "share"),
+    "top1": Metric("Top-1 agreement", "teacher-forced top-1 agreement", "share"),
+    "ttft": Metric("TTFT", "time to the first token", "time", "faster", "slower"),
+    "itl": Metric("Inter-token", "inter-token latency", "time", "faster", "slower"),
+    "answer": Metric("Whole answer", "time of a whole answer", "time", "faster", "slower"),
+    "memory_peak": Metric("Peak memory", "peak memory", "bytes", "less", "more"),
+    "weights": Metric("Size", "size", "bytes", "smaller", "larger"),
+    "kappa": Metric("Cohen’s κ", "Cohen’s κ", "plain"),
+    "kl": Metric("KL", "mean KL divergence", "plain"),
+    "flips": Metric("Flips", "flips", "plain"),
+}
+COLUMNS = ("agreement", "accuracy", "ttft", "itl", "memory_peak", "weights")
+
+
+def metric(name: str) -> Metric:
+    """The words for a metric; one that this version has no words for goes by its own name."""
+    found = METRICS.get(name)
+    if found is None:
+        words = name.replace("_", " ")
+        found = Metric(words, words, "plain")
+    return found
+
+
+def digits(value: float) -> str:
+    """Three significant digits, thousands apart, never an exponent that a reader must decode."""
+    size = abs(value)
+    if size >= 999.5:
+        return f"{value:,.0f}".replace(",", " ") if size < 1e15 else f"{value:.2e}"
+    if size == 0 or size >= 0.0001:
+        places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
+        return f"{value:.{places}f}" if size >= 0.0995 or size == 0 else f"{value:.2g}"
+    return f"{value:.1e}"
+
+
+def percent(share: float, places: int = 1) -> str:
+    """82.1 %; what is not the whole is never rounded up to it, nor down to nothing."""
+    text = f"{100 * share:.{places}f}"
+    if share < 1 and float(text) >= 100:
+        text = f"{100 - 10**-places:.{places}f}"
+    if share > 0 and float(text) == 0:
+        text = f"{10**-places:.{places}f}"
+    return f"{text} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in percentage points, signed: −17.9 pt."""
+    text = f"{100 * share:+.1f}"
+    return f"{'0.0' if float(text) == 0 else text.replace('-', '−')} pt"
+
+
+def times(ratio: float) -> str:
+    """A factor: 4.4×, 1.03×, 12×."""
+    places = 0 if ratio >= 9.95 else 1 if ratio >= 1.15 else 2
+    return f"{ratio:.{places}f}×" if ratio >= 0.1 else f"{ratio:.2g}×"
+
+
+def amount(name: str, value: float, unit: str) -> str:
+    """A metric's value with its unit."""
+    if metric(name).kind == "share":
+        return percent(value)
+    if name == "flips":
+        return f"{value:.0f}"
+    return digits(value) if unit in ("", "1") else f"{digits(value)} {unit}"
+
+
+def shown(measurement: Measurement) -> str:
+    """A measurement's value with its unit; `–` where there is none (its reason is told beside)."""
+    if measurement.value is None:
+        return "–"
+    return amount(measurement.metric, measurement.value, measurement.unit)
+
+
+def interval(measurement: Measurement) -> str:
+    """79.3–84.6, an open end as `…`; empty without an interval."""
+    if measurement.low is None and measurement.high is None:
+        return ""
+    return span(measurement.metric, measurement.low, measurement.high)
+
+
+def span(name: str, low: float | None, high: float | None) -> str:
+    """Two bounds without their unit."""
+    share = metric(name).kind == "share"
+    ends = [
+        "…" if end is None else percent(end).removesuffix(" %") if share else digits(end)
+        for end in (low, high)
+    ]
+    return "–".join(ends)
+
+
+def count(number: float) -> str:
+    """A count with its thousands apart."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def p_value(p: float) -> str:
+    """p = 0.034, p < 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def listed(names: list[str] | tuple[str, ...], last: str = "and") -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""

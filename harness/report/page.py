@@ -1,0 +1,130 @@
+"""The report: one HTML file that needs no network and no JavaScript, from a run's records alone.
+
+    write(load_run(Path("results/tiny/cpu")), Path("results/tiny/cpu/report.html"))
+
+The same records give the same bytes. Every text of a record is escaped, and the page's own policy (CSP)
+allows nothing but its one style sheet and pictures that it carries.
+"""
+
+import base64
+import hashlib
+import os
+import re
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from harness.errors import ResourceError, oneline
+from harness.record import Run
+from harness.report import charts, figures, provenance, sections
+from harness.report.compare import speed
+from harness.report.gain import gain
+from harness.report.verdict import decide
+from harness.report.view import dig, on_cpu, variants
+
+_GAIN = (
+    "Compared",
+    "Rates",
+    "Difference",
+    "95 % interval",
+    "Only one agrees",
+    "p exact",
+    "p by clips",
+    "Shown",
+)
+_HERE = Path(__file__).parent / "templates"
+_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
+
+
+def render(run: Run) -> str:
+    """The whole page."""
+    views, verdict = variants(run), decide(run)
+    headings, budgets = sections.budget_table(verdict)
+    cards, flipped = sections.flips(views, verdict.ship)
+    chosen = next((view for view in views if view.name == verdict.ship), None)
+    students = [view for view in views if view.items and view.name != "baseline" and not view.control]
+    css = (_HERE / "report.css").read_text(encoding="utf-8")
+    page = _template().render(
+        css=Markup(css),
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        pair=dig(run.pair, "name"),
+        description=dig(run.pair, "description"),
+        device=dig(run.environment, "device", "name"),
+        measured=provenance.when(run),
+        commit=dig(run.commit, "id")[:10],
+        dirty=run.commit.get("dirty") is True,
+        cpu=on_cpu(run),
+        verdict=verdict,
+        speed=speed(run),
+        memory=provenance.memory_words(run, views),
+        overview=sections.overview(views, verdict),
+        budget_headings=headings,
+        budgets=budgets,
+        pareto=charts.pareto(run, verdict),
+        panels=charts.distributions(run),
+        curves=charts.training(run),
+        gain=gain(run),
+        gain_headings=_GAIN,
+        by_type=sections.by_type(
+            views, chosen if chosen in students else (students[-1] if students else None)
+        ),
+        flips=cards,
+        flipped=flipped,
+        recipes=provenance.recipes(views),
+        blind=next((view.blind for view in views if view.blind), None),
+        how=provenance.how(views),
+        environment=provenance.environment(run),
+        digests=provenance.digests(run, views),
+        invalid=provenance.invalid(views),
+        percent=figures.percent,
+        p_value=figures.p_value,
+        points=figures.points,
+    )
+    # A record may hold half a surrogate pair, which no UTF-8 file can.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def write(run: Run, path: Path) -> Path:
+    """The page at a path: written aside, then renamed, so that a half-written report is never seen."""
+    html = render(run).encode()
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise ResourceError(
+            f"report {oneline(path, 200)}: cannot be written: {error.strerror}; choose another --output"
+        ) from None
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+    return path
+
+
+def unbroken(text: object) -> str:
+    """Blanks between a figure and its unit that a line does not break at."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", str(text))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["nb"] = unbroken
+    return environment
+
+
+def _template() -> Template:
+    return _environment().get_template("report.html.j2")

@@ -1,0 +1,220 @@
+"""What stands in each part of the page, as plain rows of text: the template only sets it."""
+
+import re
+from dataclasses import dataclass
+
+from harness.report import figures
+from harness.report.budgets import Check
+from harness.report.compare import baseline_of, relative
+from harness.report.verdict import Verdict
+from harness.report.view import Flip, VariantView
+from harness.stats import wilson_clustered
+
+MOST_FLIPS = 24
+_FRAME = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
+_MARKS = {"met": "✓", "missed": "✗", "cannot tell": "?", "not measured": "–"}
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure with what stands beneath it; `note` numbers the reason of its absence."""
+
+    heading: str
+    value: str
+    interval: str
+    beside: str
+    status: str
+    mark: str
+    note: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of the first table."""
+
+    name: str
+    control: bool
+    shipped: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The first table: headings with their budgets, rows, reasons of the gaps."""
+
+    headings: Pairs
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TypeCell:
+    """Agreement on one type of question; `shade` 0–10 for its ground."""
+
+    value: str
+    interval: str
+    shade: int
+
+
+@dataclass(frozen=True)
+class ByType:
+    """Agreement by type of question and variant."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[TypeCell, ...]], ...]
+    says: str
+
+
+@dataclass(frozen=True)
+class FlipCard:
+    """A question with its frames, and every variant that answers it otherwise than the teacher."""
+
+    question: str
+    type: str
+    id: str
+    options: tuple[str, ...]
+    gold: str
+    teacher: str
+    teacher_sure: str
+    answers: tuple[tuple[str, str, str, str], ...]  # variant, answer, how sure, what became of it
+    frames: tuple[str, ...]
+    unseen: int
+
+
+def overview(views: tuple[VariantView, ...], verdict: Verdict) -> Overview:
+    """The first table."""
+    baseline, reasons = baseline_of(views), dict[str, int]()
+    checks = {(judged.variant, check.metric): check for judged in verdict.table for check in judged.checks}
+    asked = {check.metric: check.asked for judged in verdict.table for check in judged.checks}
+    rows = []
+    for view in views:
+        cells = []
+        for metric in figures.COLUMNS:
+            found, beside = view.get(metric), relative(view, baseline, metric)
+            note = reasons.setdefault(found.absent or "", len(reasons) + 1) if found.value is None else None
+            check = None if view.control else checks.get((view.name, metric))
+            cells.append(
+                Cell(
+                    heading=figures.metric(metric).heading,
+                    value=figures.shown(found),
+                    interval=figures.interval(found),
+                    beside=beside.words if beside else "",
+                    status=check.status if check else "",
+                    mark=_MARKS[check.status] if check else "",
+                    note=note,
+                )
+            )
+        rows.append(Row(view.name, view.control, view.name == verdict.ship, tuple(cells)))
+    headings = tuple((figures.metric(name).heading, asked.get(name, "")) for name in figures.COLUMNS)
+    return Overview(headings, tuple(rows), tuple(reasons))
+
+
+def budget_table(
+    verdict: Verdict,
+) -> tuple[Pairs, tuple[tuple[str, bool, tuple[tuple[str, str, str, str], ...]], ...]]:
+    """Headings with what is asked, and per variant: status, its mark, the figure, the margin."""
+    if not verdict.table or not verdict.table[0].checks:
+        return (), ()
+    headings = tuple((figures.metric(c.metric).heading, c.asked) for c in verdict.table[0].checks)
+    rows = tuple(
+        (judged.variant, judged.control, tuple(_held(check) for check in judged.checks))
+        for judged in verdict.table
+    )
+    return headings, rows
+
+
+def by_type(views: tuple[VariantView, ...], shown: VariantView | None) -> ByType | None:
+    """Agreement by type; None without answers. The sentence is about the variant shown."""
+    answered = [view for view in views if view.items and view.name != "baseline"]
+    types = sorted({item.type for view in answered for item in view.items})
+    if not types:
+        return None
+    rows = []
+    for kind in types:
+        most = max(sum(item.type == kind for item in view.items) for view in answered)
+        rows.append((kind, figures.count(most), tuple(_type_cell(view, kind) for view in answered)))
+    says = "How often each variant answers like the teacher, by type of question."
+    if shown is not None and shown.items:
+        rates = {kind: _rate(shown, kind) for kind in types}
+        known = {kind: rate for kind, rate in rates.items() if rate is not None}
+        worst, best = min(known, key=lambda k: known[k]), max(known, key=lambda k: known[k])
+        says += f" {shown.name} is weakest on {worst} ({figures.percent(known[worst])})"
+        says += f" and strongest on {best} ({figures.percent(known[best])})."
+    return ByType(tuple(view.name for view in answered), tuple(rows), says)
+
+
+def flips(views: tuple[VariantView, ...], ship: str | None) -> tuple[tuple[FlipCard, ...], int]:
+    """At most 24 questions on which a variant that could be shipped differs from the teacher, and how many
+    there are.
+
+    The shipped variant's first, then by how sure the variant was of its other answer.
+    """
+    gathered: dict[str, list[tuple[str, Flip]]] = {}
+    for view in views:
+        for flip in () if view.control else view.flips:
+            gathered.setdefault(flip.id, []).append((view.name, flip))
+    total = len({item.id for view in views if not view.control for item in view.items if not item.agrees})
+
+    def order(entry: tuple[str, list[tuple[str, Flip]]]) -> tuple[bool, float, str]:
+        sure = max(flip.answer_p or 0.0 for _, flip in entry[1])
+        return all(name != ship for name, _ in entry[1]), -sure, entry[0]
+
+    chosen = sorted(gathered.items(), key=order)[:MOST_FLIPS]
+    return tuple(_card(found) for _, found in chosen), max(total, len(gathered))
+
+
+def _held(check: Check) -> tuple[str, str, str, str]:
+    margin = check.margin_words
+    if check.status == "not measured":
+        margin = check.measurement.absent or ""
+    elif check.status == "cannot tell" and check.more is not None:
+        what = "questions" if figures.metric(check.metric).kind == "share" else "rounds"
+        margin += f"; about {figures.count(check.more)} more {what} would settle it"
+    return check.status, _MARKS[check.status], figures.shown(check.measurement), margin
+
+
+def _type_cell(view: VariantView, kind: str) -> TypeCell:
+    items = [item for item in view.items if item.type == kind]
+    if not items:
+        return TypeCell("–", "", 0)
+    hits = [item.agrees for item in items]
+    low, high = wilson_clustered(hits, [item.clip for item in items])
+    share = sum(hits) / len(hits)
+    return TypeCell(
+        figures.percent(share, 0),
+        figures.span("agreement", round(low, 2), round(high, 2)).replace(".0", ""),
+        round(10 * share),
+    )
+
+
+def _rate(view: VariantView, kind: str) -> float | None:
+    hits = [item.agrees for item in view.items if item.type == kind]
+    return sum(hits) / len(hits) if hits else None
+
+
+def _card(found: list[tuple[str, Flip]]) -> FlipCard:
+    first = found[0][1]
+    frames = tuple(frame for frame in first.frames if _FRAME.fullmatch(frame))
+    return FlipCard(
+        question=first.question,
+        type=first.type,
+        id=first.id,
+        options=first.options,
+        gold=first.gold,
+        teacher=first.teacher,
+        teacher_sure=_sure(first.teacher_p),
+        answers=tuple((name, flip.answer, _sure(flip.answer_p), _became(flip)) for name, flip in found),
+        frames=frames,
+        unseen=len(first.frames) - len(frames),
+    )
+
+
+def _became(flip: Flip) -> str:
+    before = "right" if flip.teacher == flip.gold else "wrong"
+    return f"{before} → {'right' if flip.answer == flip.gold else 'wrong'}"
+
+
+def _sure(p: float | None) -> str:
+    return "" if p is None else f"{100 * min(1.0, max(0.0, p)):.0f} %"

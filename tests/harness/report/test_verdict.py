@@ -1,0 +1,149 @@
+"""Who is shipped and why: the budgets' edges as a table, ties, doubts, gaps."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.errors import RecordError
+from harness.record import Measurement, Run
+from harness.report.budgets import check
+from harness.report.verdict import decide
+from harness.report.view import variants
+from tests.harness.report.sample import mapped, sample_run, without
+
+
+def share(value: float | None, low: float | None = None, high: float | None = None) -> Measurement:
+    """An agreement with an interval."""
+    absent = "not asked" if value is None else None
+    return Measurement("agreement", value, "1", 600, low, high, True, "asked", absent=absent)
+
+
+def ms(value: float, low: float | None = None, high: float | None = None) -> Measurement:
+    """A TTFT with an interval."""
+    return Measurement("ttft", value, "ms", 30, low, high, False, "timed")
+
+
+@pytest.mark.parametrize(
+    ("budget", "limit", "measurement", "status"),
+    [
+        ("agreement", 0.80, share(0.83, 0.80, 0.86), "met"),  # the lower bound reaches it exactly
+        ("agreement", 0.80, share(0.83, 0.7999, 0.86), "cannot tell"),
+        ("agreement", 0.80, share(0.78, 0.75, 0.80), "cannot tell"),  # the upper bound is not below
+        ("agreement", 0.80, share(0.78, 0.75, 0.7999), "missed"),
+        ("agreement", 0.80, share(0.99), "cannot tell"),  # no interval, no lower bound
+        ("agreement", 0.80, share(None), "not measured"),
+        ("ttft_ms", 40.0, ms(39.0, 38.0, 40.0), "met"),
+        ("ttft_ms", 40.0, ms(39.0, 38.0, 40.1), "cannot tell"),
+        ("ttft_ms", 40.0, ms(41.0, 40.0, 42.0), "cannot tell"),
+        ("ttft_ms", 40.0, ms(41.0, 40.1, 42.0), "missed"),
+        ("ttft_ms", 40.0, ms(39.0, 38.0, None), "cannot tell"),  # so few rounds that there is no upper bound
+        ("ttft_ms", 40.0, ms(42.0, 41.0, None), "missed"),
+        ("ttft_ms", 40.0, ms(40.0), "met"),  # without an interval, by its value
+        ("ttft_ms", 40.0, ms(40.1), "missed"),
+    ],
+)
+def test_a_budget_is_held_by_the_interval(
+    budget: str, limit: float, measurement: Measurement, status: str
+) -> None:
+    assert check(budget, limit, measurement).status == status
+
+
+def test_margins_are_in_the_metrics_own_unit() -> None:
+    assert check("agreement", 0.80, share(0.821, 0.8, 0.84)).margin_words == "2.1 points to spare"
+    assert check("agreement", 0.80, share(0.77, 0.75, 0.79)).margin_words == "3.0 points short"
+    assert check("ttft_ms", 40, ms(43.4)).margin_words == "3.40 ms over"
+    assert check("agreement", 0.80, share(None)).margin_words == ""
+
+
+def test_the_smallest_that_meets_every_budget_is_shipped(sample: Run) -> None:
+    verdict = decide(sample)
+    assert verdict.ship == "distilled-int8"
+    assert verdict.tie == ()
+    assert verdict.sentence == (
+        "Ship distilled-int8: it answers like the teacher on 81.3 % of 600 questions (at least 77.9 %), "
+        "is 4.4× smaller than baseline, and meets every budget."
+    )
+    assert "baseline: misses size by 0.564 MB (1.06 MB, asked at most 0.5 MB)." in verdict.reasons
+    assert "int8: meets every budget too, but 0.421 MB of size against 0.243 MB." in verdict.reasons
+
+
+@pytest.mark.parametrize(
+    ("budgets", "objective", "sentence"),
+    [
+        ({"agreement": 0.75, "ttft_ms": 6}, "ttft", "Ship distilled: it answers like the teacher on 85.0 %"),
+        ({"agreement": 0.95, "size_mb": 0.5}, "size", "Ship int8: it answers like the teacher on 99.7 %"),
+        ({"ttft_ms": 40}, "agreement", "Ship baseline: it meets every budget – a tie with int8 on agreement"),
+        ({"agreement": 0.75, "size_mb": 0.3}, "size", "is the only one that meets every budget"),
+        (
+            {"agreement": 0.95, "size_mb": 0.3},
+            "size",
+            "Ship none: the nearest, distilled-int8, misses agreement",
+        ),
+        ({"agreement": 0.95, "size_mb": 0.3}, "size", "by 13.7 points (81.3 %, asked at least 95 %)"),
+        (
+            {"agreement": 0.83, "size_mb": 0.3},
+            "size",
+            "Ship none yet: distilled-int8 misses no budget, but it cannot",
+        ),
+        ({"agreement": 0.83, "size_mb": 0.3}, "size", "about 1 400 more questions would settle it"),
+        ({}, "size", "No verdict: the pair states no budget."),
+    ],
+)
+def test_what_the_budgets_ask_decides(budgets: dict[str, float], objective: str, sentence: str) -> None:
+    assert sentence in decide(sample_run(budgets=budgets, objective=objective)).sentence
+
+
+def test_a_tie_goes_to_the_higher_agreement_and_is_said(sample: Run) -> None:
+    rounds = variants(sample)[0].get("ttft").samples
+    as_quick = mapped(sample, "distilled", "ttft", value=5.11, low=5.0, high=5.3, samples=rounds)
+    asked: Any = dict(as_quick.pair, budgets={"agreement": 0.5}, objective="ttft")
+    verdict = decide(replace(as_quick, environment={**as_quick.environment, "pair": asked}))
+    assert verdict.ship == "baseline"
+    assert verdict.tie == ("distilled",)
+    assert "a tie with distilled on time to the first token, decided by agreement" in verdict.sentence
+
+
+def test_controls_are_judged_and_never_shipped() -> None:
+    run = sample_run(budgets={"agreement": 0.01})
+    verdict = decide(run)
+    assert [j.variant for j in verdict.table if j.control] == ["undistilled", "finetuned", "hard-labels"]
+    assert verdict.ship in {"baseline", "int8", "distilled", "distilled-int8"}
+    stated = sample_run(budgets={"agreement": 0.01}, controls=["distilled-int8"])
+    assert decide(stated).ship == "int8"
+
+
+def test_what_was_not_measured_meets_no_budget(sample: Run) -> None:
+    run = without(without(sample, "int8", "latency"), "distilled-int8", "latency")
+    verdict = decide(run)
+    assert verdict.ship is None
+    assert verdict.sentence.startswith("Ship none")
+    alone = replace(run, records=tuple(r for r in run.records if r.variant == "int8"))
+    assert decide(alone).sentence == (
+        "Ship none yet: int8 misses no budget, but this was not measured: time to the first token "
+        "(the latency suite has no record of it in this run) and inter-token latency "
+        "(the latency suite has no record of it in this run)."
+    )
+    nothing = replace(run, records=tuple(r for r in run.records if r.variant == "finetuned"))
+    assert decide(nothing).sentence == "Ship none: no variant that could be shipped was measured."
+
+
+def test_a_record_that_is_not_valid_is_as_good_as_absent(sample: Run) -> None:
+    records = tuple(
+        replace(r, valid=False, invalid_reasons=("the clock was throttled",))
+        if (r.variant, r.suite) == ("distilled-int8", "latency")
+        else r
+        for r in sample.records
+    )
+    verdict = decide(replace(sample, records=records))
+    assert verdict.ship == "int8"
+    judged = next(j for j in verdict.table if j.variant == "distilled-int8")
+    assert judged.having("not measured")[0].measurement.absent == "not valid: the clock was throttled"
+
+
+@pytest.mark.parametrize(
+    "pair", [{"budgets": {"energy_j": 3}}, {"budgets": {"size_mb": "small"}}, {"objective": "beauty"}]
+)
+def test_a_budget_that_is_not_known_is_an_error_not_passed_over(pair: dict[str, Any]) -> None:
+    with pytest.raises(RecordError, match=r"energy_j|size_mb|beauty"):
+        decide(sample_run(**pair))
