@@ -17,8 +17,6 @@ SHELL := /bin/bash
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "On a machine without a GPU, torch's CPU build saves gigabytes:"
-	@echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make bench"
 
 bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PAIR=tiny, ARGS=…)
 	@$(RUN) pytest suites --pair $(PAIR) $(ARGS)

@@ -219,9 +219,7 @@ class Store:
         finally:
             lock.release()
 
-    def _make(
-        self, kind: str, digest: str, key: Mapping[str, JSON], make: Make, old: Artifact | str | None
-    ) -> None:
+    def _make(self, kind: str, digest: str, key: Mapping[str, JSON], make: Make, old: Artifact | str | None) -> None:
         final = self._path(kind, digest)
         partial = self.root / ".partial" / final.name
         checkpoints = partial.with_name(final.name + RESUME)  # where .resume/ waits while the rest is sealed

@@ -52,9 +52,7 @@ class Problem(ValueError):
 class Section(BaseModel):
     """A mapping of the pair file. Values are taken as they are: "3" is not a number, and 1 is not true."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -83,14 +81,10 @@ class Recipe(Section):
     temperature: Positive = Field(3.0, description="softens both distributions before the KL divergence")
     alpha: Share = Field(0.7, description="weight of the KL term beside the cross-entropy, 0 to 1")
     epochs: Count = Field(3, description="passes over the split")
-    max_steps: Count | None = Field(
-        None, description="stop after so many optimizer steps; null: epochs decide"
-    )
+    max_steps: Count | None = Field(None, description="stop after so many optimizer steps; null: epochs decide")
     batch_clips: Count = Field(16, description="clips an optimizer step: the effective batch")
     micro_clips: Count = Field(16, description="clips a forward pass; divides batch_clips")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: for matrices, with adamw for the rest"
-    )
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="muon: for matrices, with adamw for the rest")
     learning_rate: Positive = Field(1e-5, description="adamw's peak learning rate")
     muon_learning_rate: Positive = Field(0.02, description="muon's peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
@@ -102,37 +96,25 @@ class Recipe(Section):
     final_lr_ratio: Share = Field(0.0, description="last learning rate as a share of the peak, 0 to 1")
     clip_norm: Positive = Field(1.0, description="the gradient's norm is clipped to this")
     gradient_checkpointing: bool = Field(False, description="less memory for a second forward pass")
-    precision: Literal["auto", "fp32"] = Field(
-        "auto", description="auto: bf16 autocast where the device has it"
-    )
-    evaluate_every: Count | None = Field(
-        None, description="steps between evaluations on val; null: each epoch"
-    )
-    patience: Count | None = Field(
-        None, description="evaluations without improvement before stopping; null: never"
-    )
-    checkpoint_every: Count | None = Field(
-        None, description="steps between checkpoints; null: at evaluations"
-    )
+    precision: Literal["auto", "fp32"] = Field("auto", description="auto: bf16 autocast where the device has it")
+    evaluate_every: Count | None = Field(None, description="steps between evaluations on val; null: each epoch")
+    patience: Count | None = Field(None, description="evaluations without improvement before stopping; null: never")
+    checkpoint_every: Count | None = Field(None, description="steps between checkpoints; null: at evaluations")
     val_clips: Count | None = Field(None, description="clips of val an evaluation looks at; null: all")
     seed: Seed = Field(0, description="order of the clips, and dropout if any")
-    teacher_format: Literal["native", "int8"] = Field(
-        "native", description="how the teacher is loaded (distill)"
-    )
-    ask: Literal["questions", "captions", "both"] = Field(
-        "questions", description="what is asked of a clip: its questions, its descriptions, or both (finetune)"
+    teacher_format: Literal["native", "int8"] = Field("native", description="how the teacher is loaded (distill)")
+    types: Many[str] | None = Field(
+        None, min_length=1, description="types of items learnt from; null: every question, no descriptions"
     )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.batch_clips % self.micro_clips:
-            raise Problem(
-                "micro_clips", f"must divide batch_clips ({self.batch_clips}), got {self.micro_clips}"
-            )
+            raise Problem("micro_clips", f"must divide batch_clips ({self.batch_clips}), got {self.micro_clips}")
         if self.method == "finetune" and self.teacher_format != "native":
             raise Problem("teacher_format", "only method distill has a teacher; remove the key")
-        if self.method == "distill" and self.ask != "questions":
-            raise Problem("ask", "the teacher answers questions; descriptions are for fine-tuning")
+        if self.method == "distill" and self.types is not None:
+            raise Problem("types", "the teacher is asked every question; types are for fine-tuning")
         return self
 
 
@@ -154,9 +136,7 @@ class Initial(Section):
 
     seed: Seed = Field(description="seed of the weights")
     config: dict[str, JsonValue] = Field(description="what the architecture builds its model from")
-    tokenizer_extra: list[str] = Field(
-        [], description="tokens this model's vocabulary has beyond the shared ones"
-    )
+    tokenizer_extra: list[str] = Field([], description="tokens this model's vocabulary has beyond the shared ones")
     pad_vocab_to: Count = Field(1, description="the embedding's rows are padded to a multiple of this")
     scale: dict[str, float] = Field({}, description="factors on initial weights, by the parameter's name")
 
@@ -190,9 +170,7 @@ class DataSpec(Section):
 
     dataset: str = Field(description="the module of harness/qa/ that provides it", min_length=1)
     seed: Seed = Field(0, description="seed of whatever the dataset draws")
-    path: str | None = Field(
-        None, description="folder of the dataset's files, where it has any", min_length=1
-    )
+    path: str | None = Field(None, description="folder of the dataset's files, where it has any", min_length=1)
     splits: dict[Name, SplitSpec] = Field(description="the parts, by name", min_length=1)
     frames: Count = Field(4, description="frames a clip")
 
@@ -200,9 +178,7 @@ class DataSpec(Section):
 class Budgets(Section):
     """What a variant must keep to be shipped; what is left out does not matter."""
 
-    agreement: Share | None = Field(
-        None, description="least agreement with the teacher (interval's lower end), 0 to 1"
-    )
+    agreement: Share | None = Field(None, description="least agreement with the teacher (interval's lower end), 0 to 1")
     accuracy: Share | None = Field(None, description="least accuracy against gold, 0 to 1")
     ttft_ms: Positive | None = Field(None, description="most time to first token, ms")
     itl_ms: Positive | None = Field(None, description="most inter-token latency, ms")
@@ -228,9 +204,7 @@ class Budgets(Section):
         # A part can never cost more than the whole, so such a budget is a slip of the pen.
         for part, whole in (("ttft_ms", "answer_ms"), ("itl_ms", "answer_ms"), ("size_mb", "memory_mb")):
             if limits[part] is not None and limits[whole] is not None and limits[part] > limits[whole]:
-                raise Problem(
-                    part, f"{limits[part]:g} is more than {whole}, {limits[whole]:g}, which includes it"
-                )
+                raise Problem(part, f"{limits[part]:g} is more than {whole}, {limits[whole]:g}, which includes it")
         return self
 
 
@@ -264,14 +238,10 @@ class Pair(Section):
     teacher: ModelSpec = Field(description="the model whose answers are the measure")
     student: ModelSpec = Field(description="the smaller model that learns from it")
     recipe: Recipe = Field(description="how the student is made from the teacher")
-    finetune_split: str = Field(
-        description="the split with the few gold answers that the controls learn from"
-    )
+    finetune_split: str = Field(description="the split with the few gold answers that the controls learn from")
     data: DataSpec = Field(description="what is asked")
     budgets: Budgets = Field(description="what a variant must keep to be shipped")
-    evaluation: Evaluation = Field(
-        default_factory=lambda: Evaluation(), description="how answers are compared"
-    )
+    evaluation: Evaluation = Field(default_factory=lambda: Evaluation(), description="how answers are compared")
     latency: Latency = Field(default_factory=lambda: Latency(), description="how time is measured")
     variants: Many[str] = Field(VARIANTS, min_length=1, description="the forms that are measured")
 
@@ -284,13 +254,9 @@ class Pair(Section):
             trained_on |= {f"{side}.training.{i}.split": t.split for i, t in enumerate(spec.training)}
         for where, split in (trained_on | {"evaluation.split": self.evaluation.split}).items():
             if split not in self.data.splits:
-                raise Problem(
-                    where, f"no split {split!r} in data.splits; {_suggest(split, self.data.splits)}"
-                )
+                raise Problem(where, f"no split {split!r} in data.splits; {_suggest(split, self.data.splits)}")
             if split == VAL_SPLIT:
-                raise Problem(
-                    where, f"{VAL_SPLIT} is where training chooses its best state; name another split"
-                )
+                raise Problem(where, f"{VAL_SPLIT} is where training chooses its best state; name another split")
             if split == self.evaluation.split and where in trained_on:
                 raise Problem(where, f"{split!r} is trained on here and reported on by evaluation.split")
         if VAL_SPLIT not in self.data.splits:
@@ -312,9 +278,7 @@ def load_pair(name_or_path: str, root: Path = MODELS) -> Pair:
     except Problem as problem:
         raise PairError(f"{shown}:{problem.where} {problem}") from None
     if pair.name != path.stem:
-        raise PairError(
-            f"{shown}: name: {pair.name!r} is not the file's name; write {path.stem!r} or rename it"
-        )
+        raise PairError(f"{shown}: name: {pair.name!r} is not the file's name; write {path.stem!r} or rename it")
     return pair
 
 
@@ -332,18 +296,14 @@ def _find(name_or_path: str, root: Path) -> Path:
     names = sorted(p.stem for p in root.glob("*.yaml"))
     if not names:
         raise PairError(f"unknown pair {name_or_path!r}: there are no pair files in {root}")
-    raise PairError(
-        f"unknown pair {name_or_path!r}; {_suggest(name_or_path, names)}; known: {', '.join(names)}"
-    )
+    raise PairError(f"unknown pair {name_or_path!r}; {_suggest(name_or_path, names)}; known: {', '.join(names)}")
 
 
 class _Loader(yaml.SafeLoader):
     """Plain YAML, except that 1e-5 is a number: YAML 1.1 asks for a dot and would hand over a text."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 def _read(path: Path) -> object:
@@ -418,9 +378,7 @@ def _first(error: ValidationError) -> str:
                 what = f"{re.sub('^(input|string) ', '', e['msg'], flags=re.IGNORECASE)}, {got}"
         problems.append((at, what))
     problems.sort(key=lambda p: not p[1].startswith("unknown key"))
-    more = (
-        f" (and {len(problems) - 1} more: {', '.join(p[0] for p in problems[1:4])})" if problems[1:] else ""
-    )
+    more = f" (and {len(problems) - 1} more: {', '.join(p[0] for p in problems[1:4])})" if problems[1:] else ""
     return ": ".join(part for part in problems[0] if part) + more
 
 

@@ -42,9 +42,7 @@ class Measurement:
         where = f"measurement {oneline(str(self.metric), 60)}"
         for field in ("metric", "unit", "how"):
             if not _is_text(getattr(self, field)):
-                raise RecordError(
-                    f"{where}: {field} must be text that is not empty (unit of a plain number: 1)"
-                )
+                raise RecordError(f"{where}: {field} must be text that is not empty (unit of a plain number: 1)")
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 0:
             raise RecordError(f"{where}: n must be a count, not {oneline(repr(self.n), 40)}")
         if not isinstance(self.higher_is_better, bool):
@@ -84,21 +82,15 @@ class Record:
             if not _is_text(getattr(self, field)):
                 raise RecordError(f"{where}: {field} must be text that is not empty")
         if self.suite not in SUITES:
-            raise RecordError(
-                f"{where}: unknown suite {oneline(repr(self.suite), 40)}; there are {', '.join(SUITES)}"
-            )
+            raise RecordError(f"{where}: unknown suite {oneline(repr(self.suite), 40)}; there are {', '.join(SUITES)}")
         names = [m.metric for m in self.measurements]
         if len(set(names)) != len(names):
-            raise RecordError(
-                f"{where}: {self.suite}: a metric is measured twice: {oneline(', '.join(names), 200)}"
-            )
+            raise RecordError(f"{where}: {self.suite}: a metric is measured twice: {oneline(', '.join(names), 200)}")
         if not isinstance(self.valid, bool) or self.valid == bool(self.invalid_reasons):
             raise RecordError(f"{where}: {self.suite}: invalid exactly when a reason says why")
         if not all(_is_text(reason) for reason in self.invalid_reasons):
             raise RecordError(f"{where}: {self.suite}: a reason must be text")
-        if not all(
-            isinstance(role, str) and isinstance(digest, str) for role, digest in self.artifacts.items()
-        ):
+        if not all(isinstance(role, str) and isinstance(digest, str) for role, digest in self.artifacts.items()):
             raise RecordError(f"{where}: {self.suite}: artifacts must map a role to a digest")
         _checked(self.workload, f"{where}: {self.suite}: workload")
         _checked(self.details, f"{where}: {self.suite}: details")
@@ -154,9 +146,7 @@ def from_extra_info(extra: object) -> Record:
         variant=row["variant"],
         suite=row["suite"],
         workload=_mapping(row["workload"], f"{where}: workload"),
-        measurements=tuple(
-            _measurement(m, where) for m in _list(row["measurements"], f"{where}: measurements")
-        ),
+        measurements=tuple(_measurement(m, where) for m in _list(row["measurements"], f"{where}: measurements")),
         valid=row["valid"],
         invalid_reasons=tuple(_list(row["invalid_reasons"], f"{where}: invalid_reasons")),
         artifacts=cast(Mapping[str, str], _mapping(row["artifacts"], f"{where}: artifacts")),
@@ -233,9 +223,7 @@ def _read(file: Path) -> object:
     shown = oneline(str(file), 200)
 
     def refuse(constant: str) -> None:
-        raise RecordError(
-            f"{shown}: {constant} is not JSON; the run that wrote it let a number through unchecked"
-        )
+        raise RecordError(f"{shown}: {constant} is not JSON; the run that wrote it let a number through unchecked")
 
     try:
         return json.loads(file.read_bytes().decode(), parse_constant=refuse)
@@ -244,9 +232,7 @@ def _read(file: Path) -> object:
     except OSError as error:
         raise RecordError(f"{shown}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise RecordError(
-            f"{shown}: not JSON, or cut short: {oneline(str(error), 100)}; measure again"
-        ) from None
+        raise RecordError(f"{shown}: not JSON, or cut short: {oneline(str(error), 100)}; measure again") from None
 
 
 def _measurement(raw: object, where: str) -> Measurement:
@@ -307,6 +293,4 @@ def _checked(value: object, where: str) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise RecordError(f"{where}: {value} is not a finite number; leave it out and say why")
     elif value is not None and not isinstance(value, (bool, int, float, str)):
-        raise RecordError(
-            f"{where}: {type(value).__name__} is not JSON; give numbers, text, lists and objects"
-        )
+        raise RecordError(f"{where}: {type(value).__name__} is not JSON; give numbers, text, lists and objects")

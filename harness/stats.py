@@ -80,9 +80,7 @@ def cluster_bootstrap(
         found = (draws @ sums) / (draws @ counts)
     else:
         members = _codes(clusters)
-        found = np.array(
-            [statistic(np.repeat(array, weights[members])) for weights in draws.astype(np.int64)]
-        )
+        found = np.array([statistic(np.repeat(array, weights[members])) for weights in draws.astype(np.int64)])
     return _middle(found, confidence)
 
 

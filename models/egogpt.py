@@ -33,13 +33,16 @@ class Model(Architecture):
 
     @classmethod
     def read(cls, folder: Path, **options: Any) -> PreTrainedModel:
-        return LlavaOnevisionForConditionalGeneration.from_pretrained(folder, **options)  # type: ignore[no-any-return]
+        return LlavaOnevisionForConditionalGeneration.from_pretrained(folder, **options)
 
     @classmethod
     def build(cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> PreTrainedModel:
-        sized = {**config, "text_config": {"model_type": "qwen2", **config["text_config"], "vocab_size": vocabulary}}
+        sized = {
+            **config,
+            "text_config": {"model_type": "qwen2", **config["text_config"], "vocab_size": vocabulary},
+            "vision_config": {**config["vision_config"], "vision_use_head": False},  # EgoGPT's SigLIP has none
+        }
         full = LlavaOnevisionConfig(**sized, vision_feature_layer=-1, vision_feature_select_strategy="full")
-        full.vision_config.vision_use_head = False  # EgoGPT's SigLIP has no pooling head
         return LlavaOnevisionForConditionalGeneration(full)
 
     def pack(self, frames: NDArray[np.uint8]) -> tuple[Tensor, tuple[int, int, int]]:

@@ -23,9 +23,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
+from models.formats import load_options
 from models.packing import PADDING, Embedded, pack_rows, visible
 from models.tokenizer import build_tokenizer
+
+transformers_logging.disable_progress_bar()  # only the harness's doors draw
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n"
 
@@ -65,11 +69,11 @@ class Architecture(ABC):
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.ending_id = int(tokenizer.convert_tokens_to_ids("<|im_end|>"))
+        self.ending_id = int(tokenizer.get_vocab()["<|im_end|>"])
         self._question_ids: dict[str, tuple[int, ...]] = {}
         self._system_ids = self._text_ids(SYSTEM, special=True)
 
-    # --- what a subclass knows ---------------------------------------------------------------------------------
+    # --- what a subclass knows ---------------------------------------------------------------------
 
     @abstractmethod
     def pack(self, frames: NDArray[np.uint8]) -> tuple[Tensor, tuple[int, int, int]]:
@@ -97,13 +101,16 @@ class Architecture(ABC):
     def build(cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> PreTrainedModel:
         """A model with random weights at the sizes of `config` (transformers' names) and so many embedding rows."""
 
-    # --- where a model comes from -----------------------------------------------------------------------------------
+    # --- where a model comes from ------------------------------------------------------------------
 
     @classmethod
-    def load(cls, folder: Path, **options: Any) -> Architecture:
-        """Weights, config and tokenizer of a folder. ModelFault when they are not whole."""
+    def load(cls, folder: Path, *, format: str = "native", **options: Any) -> Architecture:
+        """Weights, config and tokenizer of a folder, in a format of `formats.py`. ModelFault if not whole."""
         try:
-            return cls(cls.read(folder, **options).eval(), AutoTokenizer.from_pretrained(folder))
+            return cls(
+                cls.read(folder, **load_options(format), **options).eval(),
+                AutoTokenizer.from_pretrained(folder),
+            )
         except (OSError, SafetensorError) as error:
             raise ModelFault(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
 
@@ -130,21 +137,25 @@ class Architecture(ABC):
                 parameter.data.mul_(factor)
         return cls(model.eval(), tokenizer)
 
+    def to(self, device: torch.device) -> None:
+        """Move the weights."""
+        self.model.to(device)  # type: ignore[arg-type]
+
     def save(self, folder: Path) -> None:
         """Config, safetensors and tokenizer, as `load` reads them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    # --- the stages -----------------------------------------------------------------------------------------------
+    # --- the stages --------------------------------------------------------------------------------
 
     @property
     def language_model(self) -> nn.Module:
-        return self.model.model.language_model  # type: ignore[no-any-return, union-attr]
+        return self.model.model.language_model  # type: ignore[no-any-return]
 
     @property
     def head(self) -> nn.Linear:
         """The language-model head: hidden → vocabulary."""
-        return self.model.lm_head  # type: ignore[no-any-return, return-value]
+        return self.model.lm_head  # type: ignore[no-any-return]
 
     @property
     def device(self) -> torch.device:
@@ -205,7 +216,7 @@ class Architecture(ABC):
     def prefill(self, embedded: Sequence[Embedded]) -> Decoding:
         """Run prefix and questions; the returned state predicts the first token of every answer."""
         packed = pack_rows(embedded, [[()] * len(one.questions) for one in embedded], self.embed_ids)
-        cache = DynamicCache(config=self.language_model.config)
+        cache = DynamicCache(config=self.model.config.get_text_config())
         hidden = self._run(packed.inputs, packed.positions, packed.mask(), cache)
         rows = torch.arange(len(embedded), device=self.device)[:, None]
         return Decoding(
@@ -219,7 +230,7 @@ class Architecture(ABC):
 
     def embed_ids(self, ids: Tensor) -> Tensor:
         """The embedding table's rows for token ids."""
-        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return, operator]
+        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head over post-norm states, over the model's whole vocabulary."""

@@ -56,7 +56,7 @@ class PackedRows:
 
 
 def visible(query: Tensor, key: Tensor, offset: int) -> Tensor:
-    """Who sees whom: earlier tokens of the prefix and of one's own question; padding sees itself (softmax needs one)."""
+    """Who sees whom: earlier tokens of the prefix and of one's own question; padding sees itself."""
     order_query = offset + torch.arange(query.shape[1], device=query.device)[:, None]
     order_key = torch.arange(key.shape[1], device=key.device)[None, :]
     same = (key[:, None, :] == query[:, :, None]) | (key[:, None, :] == SHARED)
@@ -65,7 +65,9 @@ def visible(query: Tensor, key: Tensor, offset: int) -> Tensor:
 
 
 def pack_rows(
-    embedded: Sequence[Embedded], answers: Sequence[Sequence[Sequence[int]]], embed: Callable[[Tensor], Tensor]
+    embedded: Sequence[Embedded],
+    answers: Sequence[Sequence[Sequence[int]]],
+    embed: Callable[[Tensor], Tensor],
 ) -> PackedRows:
     """Lay clips, questions and answers out as rows; `embed` turns ids into embeddings.
 

@@ -1,4 +1,4 @@
-"""Qwen2-VL on stock transformers: frames as video in temporal pairs, packed here because video processors need torchvision.
+"""Qwen2-VL on stock transformers: frames as video in temporal pairs, packed here (video processors need torchvision).
 
 Vision tokens are `time/2 × height/merge × width/merge`; positions are M-RoPE (time, height, width), equal along text.
 """
@@ -14,7 +14,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from models.interface import Architecture, ModelFault, Prepared
@@ -32,14 +37,14 @@ class Model(Architecture):
 
     @classmethod
     def read(cls, folder: Path, **options: Any) -> PreTrainedModel:
-        return Qwen2VLForConditionalGeneration.from_pretrained(folder, **options)  # type: ignore[no-any-return]
+        return Qwen2VLForConditionalGeneration.from_pretrained(folder, **options)
 
     @classmethod
     def build(cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> PreTrainedModel:
         missing = [token for token in VISION_TOKENS if token not in tokenizer.get_vocab()]
         if missing:
             raise ModelFault(f"initial.tokenizer_extra: qwen2_vl needs {', '.join(missing)}")
-        start, end, _, image, video = tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))
+        start, end, _, image, video = (tokenizer.get_vocab()[token] for token in VISION_TOKENS)
         sized = {**config, "text_config": {**config["text_config"], "vocab_size": vocabulary}}
         return Qwen2VLForConditionalGeneration(
             Qwen2VLConfig(
@@ -55,7 +60,9 @@ class Model(Architecture):
         """→ float32 `[patches, channels × time × patch × patch]` in the tower's merge order, and its (t, h, w)."""
         vision = self.model.config.vision_config
         patch, merge, span = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
-        height, width = smart_resize(*frames.shape[1:3], patch * merge, MIN_PIXELS, MAX_PIXELS)
+        height, width = smart_resize(
+            frames.shape[1], frames.shape[2], factor=patch * merge, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS
+        )
         if (height, width) != frames.shape[1:3]:
             resized = [Image.fromarray(f).resize((width, height), Image.Resampling.BICUBIC) for f in frames]
             frames = np.stack([np.asarray(image) for image in resized])
@@ -70,9 +77,8 @@ class Model(Architecture):
         return patches, (time, rows, columns)
 
     def visual_prefix(self, grid: tuple[int, int, int]) -> tuple[list[int], list[bool]]:
-        start, end, pad = self.tokenizer.convert_tokens_to_ids(
-            ["<|vision_start|>", "<|vision_end|>", "<|video_pad|>"]
-        )
+        vocabulary = self.tokenizer.get_vocab()
+        start, end, pad = (vocabulary[f"<|{name}|>"] for name in ("vision_start", "vision_end", "video_pad"))
         count = grid[0] * grid[1] * grid[2] // self.model.config.vision_config.spatial_merge_size**2
         return [start, *[pad] * count, end], [False, *[True] * count, False]
 

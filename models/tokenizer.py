@@ -2,8 +2,9 @@
 
 Any text can be encoded (bytes are the fallback); each word of the lexicon is one token, with and without a leading
 space, as in Qwen2's vocabulary. A text's first word gets a leading space (as in SentencePiece vocabularies), so that an
-answer is spelt with the same tokens as the same word in a question: what a big model knows, a tiny one need not learn. Two models built from the same words share the ids `0 … shared-1`; what comes after
-(vision tokens, padding) is each model's own, which is the situation of EgoGPT-7b and Qwen2-VL-2B.
+answer is spelt with the same tokens as the same word in a question: what a big model knows, a tiny one need not learn.
+Two models built from the same words share the ids `0 … shared-1`; what comes after (vision tokens, padding) is each
+model's own, which is the situation of EgoGPT-7b and Qwen2-VL-2B.
 """
 
 from __future__ import annotations
@@ -27,11 +28,9 @@ def build_tokenizer(words: Sequence[str], extra: Sequence[str] = ()) -> PreTrain
     unique = sorted({*words, *CHAT_WORDS})
     corpus = [form for rank, word in enumerate(unique) for form in [word, f" {word}"] * (2 + len(unique) - rank)]
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence(  # type: ignore[assignment]
-        [normalizers.Prepend(" "), normalizers.Replace(" \n", "\n")]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(" \n", "\n")])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=20_000,  # never reached: merging stops when every word is whole
         min_frequency=2,

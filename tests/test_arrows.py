@@ -47,11 +47,7 @@ class Arrow:
         if target_top == "tests":
             return "only tests import tests"
         if top == "models":
-            return (
-                None
-                if target_top == "models" or target_top not in OURS
-                else "models imports nothing of the rest"
-            )
+            return None if target_top == "models" or target_top not in OURS else "models imports nothing of the rest"
         if target_top == "models":
             if within(self.target, "models.interface"):
                 return None
@@ -94,15 +90,11 @@ def arrows(root: Path) -> Iterator[Arrow]:
                 targets = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 base = (
-                    resolve_name("." * node.level + (node.module or ""), package)
-                    if node.level
-                    else node.module or ""
+                    resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module or ""
                 )
                 # `from harness import report` imports harness.report; `from harness.report import x` does not
                 # import a module x. Only the first is told apart by looking for a file.
-                targets = [
-                    f"{base}.{a.name}" if is_module(root, f"{base}.{a.name}") else base for a in node.names
-                ]
+                targets = [f"{base}.{a.name}" if is_module(root, f"{base}.{a.name}") else base for a in node.names]
             elif isinstance(node, ast.Call) and called(node) in (
                 "import_module",
                 "__import__",

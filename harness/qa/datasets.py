@@ -11,26 +11,34 @@ from harness.errors import DataError, oneline
 from harness.pair import DataSpec
 from harness.qa.items import QAItem
 
-CAPTION = "caption"  # the type of items that describe a clip: to learn from, never to report on
+DESCRIPTIONS = ("caption", "story")  # types of items that tell a clip: to learn from, never to report on
 
 
-def load_items(data: DataSpec, split: str) -> list[QAItem]:
-    """The split's questions. DataError for an unknown dataset or split."""
+def load_items(data: DataSpec, split: str, types: Sequence[str] | None = None) -> list[QAItem]:
+    """The split's items of these types; None: every question, no descriptions.
+
+    DataError for an unknown dataset or split, or a type of which there is no item.
+    """
     spec = data.splits.get(split)
     if spec is None:
         raise DataError(f"no split {oneline(split)!r} in data.splits; there are {', '.join(data.splits)}")
-    items = _module(data).load_split(split, spec.clips, spec.questions_per_clip, seed=data.seed)
-    return [item for item in items if item.type != CAPTION]
-
-
-def load_captions(data: DataSpec, split: str) -> list[QAItem]:
-    """The split's descriptions, on the same clips as its questions. DataError where the dataset has none."""
-    spec = data.splits[split]
-    items = _module(data).load_split(split, spec.clips, spec.questions_per_clip, seed=data.seed, captions=True)
-    captions = [item for item in items if item.type == CAPTION]
-    if not captions:
-        raise DataError(f"the dataset {data.dataset!r} has no descriptions of its clips, which `ask: captions` needs")
-    return captions
+    wanted = set(types or ())
+    items = _module(data).load_split(
+        split,
+        spec.clips,
+        spec.questions_per_clip,
+        seed=data.seed,
+        descriptions=bool(wanted & {*DESCRIPTIONS}),
+    )
+    if types is None:
+        return [item for item in items if item.type not in DESCRIPTIONS]
+    absent = sorted(wanted - {item.type for item in items})
+    if absent:
+        there = ", ".join(sorted({item.type for item in items} | {*DESCRIPTIONS}))
+        raise DataError(
+            f"{data.dataset}: no item of type {oneline(absent[0])!r} in the split {split}; there are {there}"
+        )
+    return [item for item in items if item.type in wanted]
 
 
 def load_lexicon(data: DataSpec) -> Sequence[str]:

@@ -12,8 +12,9 @@ _LETTER = re.compile(r"^\s*[(\[]?([A-Za-z])(?:[)\].:,]|\s|$)")
 
 
 def normalise(text: str) -> str:
-    """Lower case, no punctuation or articles, single spaces: "The  Cup." and "cup" are one answer (as SQuAD's script)."""
-    plain = "".join(" " if unicodedata.category(c)[0] in "PZCS" else c for c in unicodedata.normalize("NFKC", text))
+    """Lower case, no punctuation or articles, single spaces, as SQuAD grades: "The  Cup." and "cup" are one."""
+    composed = unicodedata.normalize("NFKC", text)
+    plain = "".join(" " if unicodedata.category(c)[0] in "PZCS" else c for c in composed)
     return " ".join(_ARTICLES.sub(" ", plain.lower()).split())
 
 

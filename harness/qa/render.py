@@ -34,7 +34,8 @@ def render(scene: Scene) -> Frames:
     background = _table(scene.light)
     frames = np.stack([_keyframe(background, keyframe) for keyframe in scene.keyframes])
     noise = rng.integers(-6, 7, size=frames.shape, dtype=np.int16)
-    return np.clip(frames.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+    noisy: Frames = np.clip(frames.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def _table(light: tuple[float, float]) -> NDArray[np.uint8]:
@@ -43,7 +44,8 @@ def _table(light: tuple[float, float]) -> NDArray[np.uint8]:
     shade = 1 + 0.12 * (light[0] * x + light[1] * y) + 0.35 * (y + 0.3 * x)
     grain = 1 + 0.03 * np.sin(y * 60 + 3 * np.sin(x * 9))
     wood = np.where((y > 2 * 32 / SIZE - 0.5)[..., None], EDGE, TABLE)
-    return np.clip(wood * (shade * grain)[..., None], 0, 255).astype(np.uint8)
+    table: NDArray[np.uint8] = np.clip(wood * (shade * grain)[..., None], 0, 255).astype(np.uint8)
+    return table
 
 
 def _keyframe(background: NDArray[np.uint8], keyframe: Keyframe) -> NDArray[np.uint8]:
@@ -58,13 +60,13 @@ def _keyframe(background: NDArray[np.uint8], keyframe: Keyframe) -> NDArray[np.u
     for place, thing in keyframe.on_table.items():
         _stamp(image, *_corner(place), thing.kind, RGB[thing.colour])
     for hand in HANDS:
-        place = keyframe.reach[hand]
-        x, y = _rest(hand) if place is None else _corner(place)
+        reached = keyframe.reach[hand]
+        x, y = _rest(hand) if reached is None else _corner(reached)
         _stamp(image, x + (CELL if hand == "right" else 0), y + CELL, f"hand-{hand}", SKIN)
         held = keyframe.held[hand]
         if held is None:
             continue
-        if keyframe.pouring is not None and place == keyframe.pouring:
+        if keyframe.pouring is not None and reached == keyframe.pouring:
             _stamp(image, x + CELL, y, held.kind, RGB[held.colour], tilted=True)
             _stamp(image, x, y, "drops", WATER)
         else:
@@ -113,7 +115,9 @@ def _shape(name: str, tilted: bool = False) -> tuple[NDArray[np.bool_], NDArray[
         "book": (abs(x) < 6.5) & (abs(y) < 5) & ~(abs(x) < 0.6),
         "ball": x**2 + y**2 < 36,
         "knife": (abs(x + y) < 2.2) & (abs(x - y) < 12),
-        "apple": ((x - 2) ** 2 + (y - 1) ** 2 < 20) | ((x + 2) ** 2 + (y - 1) ** 2 < 20) | ((abs(x - 1) < 1) & (y < 0) & (y > -6)),
+        "apple": ((x - 2) ** 2 + (y - 1) ** 2 < 20)
+        | ((x + 2) ** 2 + (y - 1) ** 2 < 20)
+        | ((abs(x - 1) < 1) & (y < 0) & (y > -6)),
         "box": (abs(x) < 6) & (abs(y) < 6) & ~((abs(x) < 3) & (abs(y) < 3)),
         "drops": ((x.astype(int) % 4 == 0) & (y.astype(int) % 3 == 0) & (x + y > -6)),
         "others": ((abs(y) < 4) & (x > -2)) | ((abs(y) < 6) & (y.astype(int) % 3 != 0) & (x < 0) & (x > -7)),

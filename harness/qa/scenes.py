@@ -14,32 +14,55 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from harness.qa.datasets import CAPTION
 from harness.qa.items import Clip, Frames, QAItem
 from harness.qa.render import render
-from harness.qa.templates import DOMAINS, Asked, asked_of, told_of
+from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories
 from harness.qa.world import Scene, make_scene
 
+MULTIPLE_CHOICE = 0.1  # share of questions asked with lettered options, where the answer has a domain
 
-MULTIPLE_CHOICE = 0.12  # share of questions asked with lettered options, where the answer has a domain
 
-
-def load_split(split: str, clips: int, questions_per_clip: int, seed: int = 0, captions: bool = False) -> list[QAItem]:
-    """`clips × questions_per_clip` items; with `captions`, six descriptions a clip come on top."""
+def load_split(
+    split: str, clips: int, questions_per_clip: int, seed: int = 0, descriptions: bool = False
+) -> list[QAItem]:
+    """`clips × questions_per_clip` items; with `descriptions`, the clip told in words comes on top."""
     items: list[QAItem] = []
     for scene, asked in _balanced(split, clips, questions_per_clip, seed):
         clip = Clip(f"{split}-{scene.seed}", f"scenes:{scene.seed}", partial(_frames, scene.seed))
         rng = np.random.default_rng([13, scene.seed])
         items += [_item(clip, number, one, rng) for number, one in enumerate(asked)]
-        if captions:
-            for moment, (question, answer) in enumerate(told_of(scene)):
-                items.append(QAItem(f"{clip.id}/{CAPTION}{moment}", clip, question, answer, CAPTION, CAPTION))
+        if descriptions:
+            for type, told in (("caption", captions(scene)), ("story", stories(scene))):
+                items += [
+                    QAItem(f"{clip.id}/{type}{number}", clip, question, answer, type, type)
+                    for number, (question, answer) in enumerate(told)
+                ]
     return items
 
 
 def lexicon() -> tuple[str, ...]:
     """Every word a question, answer or option of this dataset can hold: the tiny tokenizers are built from it."""
-    words: set[str] = set("A B C D : ? describe moment rest things events hand person".split())
+    words: set[str] = {
+        "A",
+        "B",
+        ":",
+        "?",
+        "describe",
+        "moment",
+        "rest",
+        "where",
+        "things",
+        "start",
+        "end",
+        "what",
+        "is",
+        "done",
+        "happens",
+        "hand",
+        "other",
+        "person",
+        "to",
+    }
     for seed in range(600):
         for asked in asked_of(make_scene(seed)):
             words.update(f"{asked.question} {asked.answer}".replace("?", " ").replace(":", " ").split())
@@ -106,7 +129,7 @@ def _item(clip: Clip, number: int, asked: Asked, rng: np.random.Generator) -> QA
     if not asked.domain or asked.answer == "nothing" or rng.random() >= MULTIPLE_CHOICE:
         return QAItem(name, clip, asked.question, asked.answer, asked.type, asked.template)
     wrong = [word for word in DOMAINS[asked.domain] if word != asked.answer]
-    options = [asked.answer, *(wrong[i] for i in rng.permutation(len(wrong))[:3])]
+    options = [asked.answer, *(wrong[i] for i in rng.permutation(len(wrong))[:1])]
     options = [options[i] for i in rng.permutation(len(options))]
     letter = chr(ord("A") + options.index(asked.answer))
     return QAItem(name, clip, asked.question, letter, asked.type, f"{asked.template}-choice", tuple(options))

@@ -88,7 +88,10 @@ for _when, _moment in MOMENTS:
 
     def _holder(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
         for thing in scene.things:
-            yield f"which hand holds the {thing.kind} at the {when}?", scene.holder_of(thing, moment) or "neither"
+            yield (
+                f"which hand holds the {thing.kind} at the {when}?",
+                scene.holder_of(thing, moment) or "neither",
+            )
 
     def _held_colour(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
         for hand in HANDS:
@@ -96,7 +99,10 @@ for _when, _moment in MOMENTS:
                 yield f"what colour is the thing in the {hand} hand at the {when}?", thing.colour
 
     def _on_table(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        yield f"how many things are on the table at the {when}?", NUMBERS[len(scene.keyframes[moment].on_table)]
+        yield (
+            f"how many things are on the table at the {when}?",
+            NUMBERS[len(scene.keyframes[moment].on_table)],
+        )
 
     def _full_hands(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
         full = sum(thing is not None for thing in scene.keyframes[moment].held.values())
@@ -120,7 +126,10 @@ for _when, _moment in MOMENTS:
 
     def _at_place(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
         for place in PLACES:
-            yield f"what is at the {_where(place)} at the {when}?", _name(scene.keyframes[moment].on_table.get(place))
+            yield (
+                f"what is at the {_where(place)} at the {when}?",
+                _name(scene.keyframes[moment].on_table.get(place)),
+            )
 
     def _lies(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
         for thing in scene.things:
@@ -157,13 +166,13 @@ for _rank, _index in (("first", 0), ("last", 1)):
     def _happens(scene: Scene, rank: str = _rank, index: int = _index) -> Pairs:
         yield f"what happens {rank}?", scene.events[index].verb
 
-    for _type, _domain, _function in (
+    for _kind, _options, _asks in (
         ("which hand", "", _acting),
         ("object of action", "kind", _handled),
         ("colour", "colour", _handled_colour),
         ("action", "verb", _happens),
     ):
-        _TEMPLATES.append((f"{_function.__name__[1:]}_{_rank}", _type, _domain, _function))  # type: ignore[arg-type]
+        _TEMPLATES.append((f"{_asks.__name__[1:]}_{_rank}", _kind, _options, _asks))  # type: ignore[arg-type]
 
 
 @_template("which hand")
@@ -242,7 +251,10 @@ def behind(scene: Scene) -> Pairs:
     for one, thing in table.items():
         for other, reference in table.items():
             if one[1] != other[1]:
-                yield f"is the {thing.kind} behind the {reference.kind} at the start?", _yes(one[1] < other[1])
+                yield (
+                    f"is the {thing.kind} behind the {reference.kind} at the start?",
+                    _yes(one[1] < other[1]),
+                )
 
 
 @_template("action", "verb")
@@ -312,12 +324,8 @@ def before(scene: Scene) -> Pairs:
         yield f"is the {two.thing.kind} handled before the {one.thing.kind}?", "no"
 
 
-def told_of(scene: Scene) -> list[tuple[str, str]]:
-    """Everything in the clip, told three ways: generic pretraining text, asked of no test clip.
-
-    By moment and place (one word depends on one patch of one frame: this teaches a tower of random weights to see), by
-    thing (look a kind up, then say all about it), and by event.
-    """
+def captions(scene: Scene) -> list[tuple[str, str]]:
+    """Each keyframe told place by place: one word depends on one patch, which teaches a tower to see."""
     told = []
     for moment, keyframe in enumerate(scene.keyframes):
         words = [_told(keyframe.on_table.get(place)) for place in PLACES]
@@ -327,22 +335,34 @@ def told_of(scene: Scene) -> list[tuple[str, str]]:
             words.append("rest" if reach is None else _where(reach))
         words.append(_told(keyframe.others_thing))
         told.append((f"describe moment {NUMBERS[moment + 1]}", " ".join(words)))
-    in_order = sorted(scene.things, key=lambda thing: KINDS.index(thing.kind))
-    told.append(("describe things", " ".join(_story(scene, thing) for thing in in_order)))
-    told.append(("describe events", " ".join(f"{e.hand} {e.verb} {_told(e.thing)}" for e in scene.events)))
     return told
+
+
+def stories(scene: Scene) -> list[tuple[str, str]]:
+    """The same clip told thing by thing and event by event: look a kind up, then say all about it."""
+    starts = " ".join(f"{thing.kind} {_whereabouts(scene, thing, 0)}" for thing in scene.things)
+    ends = " ".join(f"{thing.kind} {_whereabouts(scene, thing, 3)}" for thing in scene.things)
+    done = " ".join(f"{thing.kind} {thing.colour} {_done_to(scene, thing)}" for thing in scene.things)
+    events = " ".join(f"{event.hand} {event.verb} {_told(event.thing)}" for event in scene.events)
+    return [
+        ("describe where things start", starts),
+        ("describe where things end", ends),
+        ("describe what is done to things", done),
+        ("describe what happens", events),
+    ]
 
 
 def _told(thing: Thing | None) -> str:
     return f"{thing.kind} {thing.colour}" if thing else "nothing"
 
 
-def _story(scene: Scene, thing: Thing) -> str:
-    """Kind, colour, whereabouts at start and end, and what is first done to it by which hand."""
-    words = [_told(thing)]
-    for _, moment in MOMENTS:
-        place = scene.place_of(thing, moment)
-        holder = scene.holder_of(thing, moment)
-        words.append(_where(place) if place else f"{holder} hand" if holder else "person")
+def _whereabouts(scene: Scene, thing: Thing, moment: int) -> str:
+    if place := scene.place_of(thing, moment):
+        return _where(place)
+    holder = scene.holder_of(thing, moment)
+    return f"{holder} hand" if holder else "other person"
+
+
+def _done_to(scene: Scene, thing: Thing) -> str:
     done = [f"{event.verb} {event.hand}" for event in scene.events if event.thing == thing]
-    return " ".join([*words, done[0] if done else "nothing"])
+    return done[0] if done else "nothing"

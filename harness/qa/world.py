@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-KINDS = ("cup", "bowl", "bottle", "book", "ball", "knife", "apple", "box")
-COLOURS = ("red", "green", "blue", "yellow", "white", "purple")
+KINDS = ("cup", "bowl", "bottle", "book", "ball", "knife")
+COLOURS = ("red", "green", "blue", "yellow", "white")
 COLUMNS = ("left", "middle", "right")
 ROWS = ("back", "front")
 PLACES = tuple((column, row) for row in range(2) for column in range(3))  # (column, row), back row first
 HANDS = ("left", "right")
 VERBS = ("pick", "put", "move", "give", "take", "pour", "touch")
 RARITY = {"take": 3.0, "pour": 6.0, "put": 1.5, "give": 1.3}  # evens out what the state seldom allows
-POURERS, FILLED = ("bottle", "cup"), ("bowl", "cup", "box")
+POURERS, FILLED = ("bottle", "cup"), ("bowl", "cup")
 OTHERS_PLACE = (1, 0)  # where the other person reaches in: kept free when someone gives or takes
 
 Place = tuple[int, int]

@@ -48,9 +48,7 @@ class Check:
         """At least 80 %, at most 40 ms."""
         unit = "ms" if self.budget.endswith("_ms") else "MB"
         limit = (
-            f"{100 * self.limit:.4g} %"
-            if figures.metric(self.metric).kind == "share"
-            else f"{self.limit:.6g} {unit}"
+            f"{100 * self.limit:.4g} %" if figures.metric(self.metric).kind == "share" else f"{self.limit:.6g} {unit}"
         )
         return f"at {'least' if self.at_least else 'most'} {limit}"
 
@@ -120,9 +118,7 @@ def budgets_of(run: Run) -> dict[str, float]:
         if name == "objective" or limit is None:
             continue
         if name not in BUDGETS or isinstance(limit, bool) or not isinstance(limit, (int, float)):
-            raise RecordError(
-                f"budget {oneline(name, 40)}: not one that this version can hold a variant against"
-            )
+            raise RecordError(f"budget {oneline(name, 40)}: not one that this version can hold a variant against")
         found[name] = float(limit)
     return {name: found[name] for name in BUDGETS if name in found}
 

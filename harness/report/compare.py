@@ -32,9 +32,7 @@ class Relative:
         return low > same or high < same
 
 
-def relative(
-    view: VariantView, baseline: VariantView | None, metric: str, batch: int | None = None
-) -> Relative | None:
+def relative(view: VariantView, baseline: VariantView | None, metric: str, batch: int | None = None) -> Relative | None:
     """A variant's metric against baseline's; None for baseline itself and where either is absent."""
     if baseline is None or view.name == baseline.name:
         return None

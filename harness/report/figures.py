@@ -107,10 +107,7 @@ def interval(measurement: Measurement) -> str:
 def span(name: str, low: float | None, high: float | None) -> str:
     """Two bounds without their unit."""
     share = metric(name).kind == "share"
-    ends = [
-        "…" if end is None else percent(end).removesuffix(" %") if share else digits(end)
-        for end in (low, high)
-    ]
+    ends = ["…" if end is None else percent(end).removesuffix(" %") if share else digits(end) for end in (low, high)]
     return "–".join(ends)
 
 

@@ -92,11 +92,7 @@ def gain(run: Run) -> Gain:
         absent = [name for name in (first, second) if name not in views or not views[name].items]
         made = None if absent else compare(views[first], views[second], step)
         if made is None:
-            why = (
-                f"no answers of {figures.listed(absent)} in this run"
-                if absent
-                else "no question that both answered"
-            )
+            why = f"no answers of {figures.listed(absent)} in this run" if absent else "no question that both answered"
             missing.append(f"{first} against {second}: {why}.")
         else:
             found[first, second] = made
@@ -126,9 +122,7 @@ def _reading(found: dict[tuple[str, str], Comparison]) -> list[str]:
 
 def _whole(whole: Comparison) -> str:
     if not whole.shown:
-        return (
-            f"That distilling beats fine-tuning on few gold answers is not shown here ({_interval(whole)})."
-        )
+        return f"That distilling beats fine-tuning on few gold answers is not shown here ({_interval(whole)})."
     difference = whole.difference.value
     verb = "more" if difference > 0 else "less"
     return (
@@ -142,9 +136,7 @@ def _more(more: Comparison, whole: Comparison | None) -> str:
     if not more.shown:
         return f"That answering more clips brings a gain is not shown here ({_interval(more)})."
     if value < 0:
-        return (
-            f"The teacher’s answers on more clips bring no gain: {_points(-value)} lost ({_interval(more)})."
-        )
+        return f"The teacher’s answers on more clips bring no gain: {_points(-value)} lost ({_interval(more)})."
     gained = whole is not None and whole.shown and whole.difference.value > 0
     share = f" of those {100 * whole.difference.value:.1f}" if gained and whole is not None else ""
     return (

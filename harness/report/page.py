@@ -68,9 +68,7 @@ def render(run: Run) -> str:
         curves=charts.training(run),
         gain=gain(run),
         gain_headings=_GAIN,
-        by_type=sections.by_type(
-            views, chosen if chosen in students else (students[-1] if students else None)
-        ),
+        by_type=sections.by_type(views, chosen if chosen in students else (students[-1] if students else None)),
         flips=cards,
         flipped=flipped,
         recipes=provenance.recipes(views),

@@ -95,9 +95,7 @@ def memory_words(run: Run, views: tuple[VariantView, ...]) -> str:
     known = [value for value in libraries if value is not None]
     text = "Memory is the resident memory of a fresh process, interpreter and libraries included"
     return (
-        f"{text}; before any model is loaded that is already {figures.digits(min(known))} MB."
-        if known
-        else f"{text}."
+        f"{text}; before any model is loaded that is already {figures.digits(min(known))} MB." if known else f"{text}."
     )
 
 
@@ -113,9 +111,7 @@ def when(run: Run) -> str:
 
 def _heading(name: str) -> str:
     base, _, rank = name.rpartition("_")
-    return (
-        f"{figures.metric(base).heading} {rank}" if base in BUDGETS.values() else figures.metric(name).heading
-    )
+    return f"{figures.metric(base).heading} {rank}" if base in BUDGETS.values() else figures.metric(name).heading
 
 
 def _texts(mapping: object) -> list[tuple[str, str]]:

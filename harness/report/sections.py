@@ -119,8 +119,7 @@ def budget_table(
         return (), ()
     headings = tuple((figures.metric(c.metric).heading, c.asked) for c in verdict.table[0].checks)
     rows = tuple(
-        (judged.variant, judged.control, tuple(_held(check) for check in judged.checks))
-        for judged in verdict.table
+        (judged.variant, judged.control, tuple(_held(check) for check in judged.checks)) for judged in verdict.table
     )
     return headings, rows
 

@@ -23,9 +23,7 @@ def render(run: Run) -> str:
     views = variants(run)
     baseline = baseline_of(views)
     notes: Notes = {}
-    rows = [
-        [_name(view), *(_cell(view, baseline, metric, notes) for metric in figures.COLUMNS)] for view in views
-    ]
+    rows = [[_name(view), *(_cell(view, baseline, metric, notes) for metric in figures.COLUMNS)] for view in views]
     header = [
         "variant",
         *(figures.metric(name).heading.lower().replace("ttft", "TTFT") for name in figures.COLUMNS),
@@ -63,6 +61,4 @@ def _cell(view: VariantView, baseline: VariantView | None, metric: str, notes: N
     bounds = figures.interval(found) if figures.metric(metric).kind == "share" else ""
     beside = relative(view, baseline, metric)
     symbol = beside.symbol if beside is not None and figures.metric(metric).kind != "share" else ""
-    return oneline(
-        " ".join(filter(None, (figures.shown(found), f"({bounds})" if bounds else "", symbol))), 60
-    )
+    return oneline(" ".join(filter(None, (figures.shown(found), f"({bounds})" if bounds else "", symbol))), 60)

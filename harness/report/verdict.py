@@ -76,9 +76,7 @@ def _told_apart(a: VariantView, b: VariantView, metric: str) -> bool:
     if metric == "agreement":
         one, other = paired(a.items, b.items)
         if one:
-            bounds = difference_interval(
-                [x.agrees for x in one], [x.agrees for x in other], [x.clip for x in one]
-            )
+            bounds = difference_interval([x.agrees for x in one], [x.agrees for x in other], [x.clip for x in one])
             return bounds.low is not None and bounds.high is not None and not bounds.low <= 0 <= bounds.high
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
         ratio = ratio_interval(ours.samples, theirs.samples)
@@ -90,7 +88,5 @@ def _told_apart(a: VariantView, b: VariantView, metric: str) -> bool:
 
 def _distance(judged: Judged) -> tuple[int, int, int, float]:
     missed = judged.having("missed")
-    worst = max(
-        (abs(check.margin or 0.0) / abs(check.limit) if check.limit else 0.0 for check in missed), default=0.0
-    )
+    worst = max((abs(check.margin or 0.0) / abs(check.limit) if check.limit else 0.0 for check in missed), default=0.0)
     return len(missed), len(judged.having("not measured")), len(judged.having("cannot tell")), worst

@@ -144,12 +144,8 @@ def _view(name: str, control: bool, records: list[Record]) -> VariantView:
     for record in records:
         details, where = record.details, f"details of {oneline(name, 60)}"
         if record.valid and not items:
-            items = tuple(
-                _item(raw, f"{where}: items[{i}]") for i, raw in enumerate(_rows(details, "items", where))
-            )
-            flips = tuple(
-                _flip(raw, f"{where}: flips[{i}]") for i, raw in enumerate(_rows(details, "flips", where))
-            )
+            items = tuple(_item(raw, f"{where}: items[{i}]") for i, raw in enumerate(_rows(details, "items", where)))
+            flips = tuple(_flip(raw, f"{where}: flips[{i}]") for i, raw in enumerate(_rows(details, "flips", where)))
         if blind is None and isinstance(details.get("blind"), dict):
             raw_blind = _object(details["blind"], where)
             share = _number(raw_blind, "accuracy", where)
@@ -173,10 +169,7 @@ def _item(raw: JSON, where: str) -> Item:
 def _flip(raw: JSON, where: str) -> Flip:
     row = _object(raw, where)
     return Flip(
-        **{
-            name: _text(row, name, where)
-            for name in ("id", "clip", "type", "question", "gold", "teacher", "answer")
-        },
+        **{name: _text(row, name, where) for name in ("id", "clip", "type", "question", "gold", "teacher", "answer")},
         options=tuple(str(option) for option in _rows(row, "options", where)),
         teacher_p=_number(row, "teacher_p", where),
         answer_p=_number(row, "answer_p", where),
@@ -213,9 +206,7 @@ def _nothing(metric: str, reason: str) -> Measurement:
 
 
 def _emptied(measurement: Measurement, reason: str) -> Measurement:
-    return replace(
-        measurement, value=None, low=None, high=None, samples=(), absent=measurement.absent or reason
-    )
+    return replace(measurement, value=None, low=None, high=None, samples=(), absent=measurement.absent or reason)
 
 
 def _object(raw: JSON, where: str) -> dict[str, JSON]:

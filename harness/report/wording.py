@@ -30,11 +30,7 @@ def shipping(
         share, n = figures.percent(agreement.value), figures.count(agreement.n)
         parts.append(f"answers like the teacher on {share} of {n} questions{floor}")
     relation, words = relative(best, baseline, OBJECTIVES[objective]), figures.metric(OBJECTIVES[objective])
-    if (
-        relation is not None
-        and objective != "agreement"
-        and relation.words.endswith((words.less, words.more))
-    ):
+    if relation is not None and objective != "agreement" and relation.words.endswith((words.less, words.more)):
         how = {"memory": "takes", "ttft": "reaches its first token", "itl": "decodes"}.get(objective, "is")
         noun = " memory" if objective == "memory" else ""
         parts.append(f"{how} {relation.words}{noun} than baseline")
@@ -43,9 +39,7 @@ def shipping(
     text = f"Ship {_name(best.name)}: it {_and(parts)}"
     if tied:
         names = figures.listed([_name(view.name) for view in tied])
-        text += (
-            f" – a tie with {names} on {figures.metric(OBJECTIVES[objective]).words}, decided by agreement"
-        )
+        text += f" – a tie with {names} on {figures.metric(OBJECTIVES[objective]).words}, decided by agreement"
     return text + "."
 
 
@@ -58,9 +52,7 @@ def shipping_none(nearest: Judged) -> str:
         nearest.having("not measured"),
     )
     if missed:
-        return (
-            f"Ship none: the nearest, {name}, misses {figures.listed([_missing(check) for check in missed])}."
-        )
+        return f"Ship none: the nearest, {name}, misses {figures.listed([_missing(check) for check in missed])}."
     if unsure:
         said = figures.listed([_unsure(check) for check in unsure])
         return f"Ship none yet: {name} misses no budget, but it cannot be told whether it meets {said}."
@@ -72,9 +64,7 @@ def _missing(check: Check) -> str:
     value = figures.shown(check.measurement)
     by = check.margin_words.rsplit(" ", 1)[0] if check.margin is not None and check.margin < 0 else ""
     words = figures.metric(check.metric).words
-    return (
-        f"{words} by {by} ({value}, asked {check.asked})" if by else f"{words} ({value}, asked {check.asked})"
-    )
+    return f"{words} by {by} ({value}, asked {check.asked})" if by else f"{words} ({value}, asked {check.asked})"
 
 
 def _unsure(check: Check) -> str:
@@ -106,9 +96,7 @@ def reason(
     metric = OBJECTIVES[objective]
     words = figures.metric(metric).words
     ours, best = (next(v for v in views if v.name == n).get(metric) for n in (judged.variant, ship))
-    return (
-        f"{name}: meets every budget too, but {figures.shown(ours)} of {words} against {figures.shown(best)}."
-    )
+    return f"{name}: meets every budget too, but {figures.shown(ours)} of {words} against {figures.shown(best)}."
 
 
 def _rounded(number: int) -> int:

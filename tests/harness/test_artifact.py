@@ -400,9 +400,7 @@ def test_a_full_disk_said_by_the_system(store: Store, code: int) -> None:
         (folder / "half").write_bytes(b"0" * 2_000_000)
         raise OSError(code, os.strerror(code), str(folder))
 
-    message = (
-        r"^disk full while making student \w{16}: 2 MB written so far, \d+ MB free .*run again to resume$"
-    )
+    message = r"^disk full while making student \w{16}: 2 MB written so far, \d+ MB free .*run again to resume$"
     with pytest.raises(ResourceError, match=message):
         store.get("student", KEY, full)
     made = store.get("student", KEY, lambda folder: {"kept": (folder / "half").exists()})
@@ -622,9 +620,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys(key: dict[str, JSON]) -> 
 
 
 def test_numbers_that_python_takes_for_equal_are_different_keys() -> None:
-    assert (
-        len({digest_of("a", {"x": x}) for x in (1, 1.0, True, "1", None, [1], {"1": 1}, 0, -0.0, 0.0)}) == 10
-    )
+    assert len({digest_of("a", {"x": x}) for x in (1, 1.0, True, "1", None, [1], {"1": 1}, 0, -0.0, 0.0)}) == 10
 
 
 @given(keys, st.text(), values, values)

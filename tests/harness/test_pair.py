@@ -26,7 +26,7 @@ teacher:
     pad_vocab_to: 128
     scale: {vision.position: 4.0}
   training:
-    - {name: captions, split: train, learning_rate: 5e-3, ask: captions}
+    - {name: captions, split: train, learning_rate: 5e-3, types: [caption]}
     - name: answers
       split: train
       optimizer: muon
@@ -114,7 +114,7 @@ def test_the_defaults_are_those_of_a_real_pair(load: Load) -> None:
         "native",
     )
     assert (recipe.max_steps, recipe.evaluate_every, recipe.checkpoint_every, recipe.val_clips) == (None,) * 4
-    assert (recipe.weight_decay, recipe.ask, recipe.seed, recipe.patience) == (0.0, "questions", 0, 3)
+    assert (recipe.weight_decay, recipe.types, recipe.seed, recipe.patience) == (0.0, None, 0, 3)
     assert (pair.evaluation.split, pair.evaluation.batch_clips, pair.evaluation.max_new_tokens) == (
         "test",
         16,
@@ -285,9 +285,7 @@ BAD = {
         "teacher.training.1.name: should match pattern",
     ),
     "two origins": (
-        changed(
-            "  weights: hub/student-2b\n", "  weights: hub/student-2b\n  initial: {seed: 0, config: {}}\n"
-        ),
+        changed("  weights: hub/student-2b\n", "  weights: hub/student-2b\n  initial: {seed: 0, config: {}}\n"),
         "student: give exactly one of weights and initial; not both",
     ),
     "no origin": (
@@ -418,9 +416,7 @@ BAD_YAML = {
         "models/small.yaml:24: recipe.<<: a pair file stands alone; copy what it needs into it",
     ),
     "alias": (
-        changed("{clips: 100,", "&few {clips: 100,").replace(
-            "few: {clips: 10, questions_per_clip: 8}", "few: *few"
-        ),
+        changed("{clips: 100,", "&few {clips: 100,").replace("few: {clips: 10, questions_per_clip: 8}", "few: *few"),
         "models/small.yaml:28: data.splits.few: aliases (*name) are not used in pair files; write the value",
     ),
     "a laugh of a billion": ("a: &a [x, x]\nb: &b [*a, *a]\n", "models/small.yaml:1: b.0: aliases (*name)"),
@@ -464,9 +460,7 @@ def test_a_file_that_is_not_text(load: Load, tmp_path: Path) -> None:
 def test_an_unknown_pair_lists_the_known_ones(load: Load, name: str) -> None:
     load(SMALL)
     Path("models/egogpt.yaml").write_text("")
-    with pytest.raises(
-        PairError, match=rf"^unknown pair '{name}'; did you mean small\?; known: egogpt, small$"
-    ):
+    with pytest.raises(PairError, match=rf"^unknown pair '{name}'; did you mean small\?; known: egogpt, small$"):
         load_pair(name, Path("models"))
 
 
@@ -479,9 +473,7 @@ def test_a_hostile_name_is_an_unknown_pair(load: Load, name: str) -> None:
     assert str(error.value).isprintable()
 
 
-@pytest.mark.parametrize(
-    "path", ["none.yaml", "models/none.yaml", "models/small", "../small", "/", "models/"]
-)
+@pytest.mark.parametrize("path", ["none.yaml", "models/none.yaml", "models/small", "../small", "/", "models/"])
 def test_a_path_to_no_file(load: Load, path: str) -> None:
     load(SMALL)
     with pytest.raises(PairError, match=r"(: no such pair file|^unknown pair )"):
@@ -497,9 +489,7 @@ def test_no_pairs_at_all(tmp_path: Path) -> None:
 
 lines = textwrap.dedent(SMALL).splitlines(keepends=True)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-trees = st.recursive(
-    scalars, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=8), t, max_size=3)
-)
+trees = st.recursive(scalars, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=8), t, max_size=3))
 
 
 def one_line(path: Path) -> str:

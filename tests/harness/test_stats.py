@@ -80,9 +80,7 @@ def test_clips_that_answer_as_one_count_as_one() -> None:
 
 def test_clustered_wilson_keeps_a_width_when_all_agree_or_there_is_one_clip() -> None:
     assert wilson_clustered([True] * 100, list(range(100)))[0] < 0.97
-    assert wilson_clustered([True, False] * 50, ["one clip"] * 100) == wilson_clustered(
-        [True, False], ["one"] * 2
-    )
+    assert wilson_clustered([True, False] * 50, ["one clip"] * 100) == wilson_clustered([True, False], ["one"] * 2)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 6)), min_size=1, max_size=40), st.integers(0, 9))
@@ -96,9 +94,7 @@ def test_bootstrap_is_decided_by_its_seed(rows: list[tuple[float, int]], seed: i
 def test_bootstrap_by_a_statistic_is_the_loopless_mean() -> None:
     values, clusters = np.arange(30.0), [i // 3 for i in range(30)]
     mean = cluster_bootstrap(values, clusters, resamples=200)
-    assert cluster_bootstrap(values, clusters, lambda x: float(x.mean()), resamples=200) == pytest.approx(
-        mean
-    )
+    assert cluster_bootstrap(values, clusters, lambda x: float(x.mean()), resamples=200) == pytest.approx(mean)
 
 
 def test_bootstrap_widens_when_questions_of_a_clip_go_together() -> None:
@@ -193,9 +189,7 @@ def test_a_percentile_lies_in_its_interval(samples: list[float], q: float) -> No
 
 def test_a_percentile_says_where_the_sample_is_too_small() -> None:
     thirty = [float(i) for i in range(1, 31)]
-    assert percentile(thirty, 0.5) == Estimate(
-        15.5, 10.0, 21.0
-    )  # the 10th and 21st, as tables of the sign test say
+    assert percentile(thirty, 0.5) == Estimate(15.5, 10.0, 21.0)  # the 10th and 21st, as tables of the sign test say
     assert percentile(thirty, 0.99).high is None
     assert percentile([1.0], 0.5) == Estimate(1.0, None, None)
     with pytest.raises(ValueError, match="0 samples"):

@@ -117,14 +117,10 @@ def _draw(id: str, title: str, says: str, rows: list[Row], unit: str, edge: floa
         middle, kind = top + _ROW * (i + 0.5), f"hue{row.hue}"
         canvas.text(left - 8, middle + 4, name, "end", class_="label")
         low, high = x_of(row.quantile(0.25)), x_of(row.quantile(0.75))
-        canvas.add(
-            "rect", x=low, y=middle - 10, width=max(1.0, high - low), height=20.0, rx=2, class_=f"box {kind}"
-        )
+        canvas.add("rect", x=low, y=middle - 10, width=max(1.0, high - low), height=20.0, rx=2, class_=f"box {kind}")
         canvas.parts.append(_dots(row, edge, x_of, middle))
         canvas.line(x_of(row.quantile(0.9)), middle - 6, x_of(row.quantile(0.9)), middle + 6, f"tail {kind}")
-        canvas.line(
-            x_of(row.quantile(0.5)), middle - 12, x_of(row.quantile(0.5)), middle + 12, f"median {kind}"
-        )
+        canvas.line(x_of(row.quantile(0.5)), middle - 12, x_of(row.quantile(0.5)), middle + 12, f"median {kind}")
         canvas.text(width - 2, middle + 4, figures.digits(row.quantile(0.5)), "end", class_="label strong")
     return canvas
 

@@ -110,9 +110,7 @@ def _says(marks: list[Mark], verdict: Verdict) -> str:
     text = f"Up and left is better. On the front: {figures.listed(front)}"
     text += f"; beaten here: {figures.listed(beaten)}." if beaten else "; none of them beats another."
     if any(mark.beaten_by and mark.name == verdict.ship for mark in marks):
-        text += (
-            f" {verdict.ship} is shipped all the same: it meets every budget and {verdict.objective} decides."
-        )
+        text += f" {verdict.ship} is shipped all the same: it meets every budget and {verdict.objective} decides."
     return text
 
 
@@ -144,9 +142,7 @@ def _draw(
         canvas.line(left, y_of(tick), right, y_of(tick), "grid")
         canvas.text(left - 7, y_of(tick) + 4, f"{100 * tick:.4g} %", "end", class_="tick")
     canvas.line(left, bottom, right, bottom, "axis")
-    canvas.text(
-        (left + right) / 2, height - 8, "time to the first token, p50, ms", "middle", class_="axis-title"
-    )
+    canvas.text((left + right) / 2, height - 8, "time to the first token, p50, ms", "middle", class_="axis-title")
     canvas.text(4, 14, "agreement with the teacher", class_="axis-title")
 
     taken = _budget_lines(canvas, limits, x_of, y_of, Box(left, top, right, bottom), floor, x_top)
@@ -178,9 +174,7 @@ def _mark(canvas: Canvas, mark: Mark, radius: float, x_of: Axis, y_of: Axis) -> 
     canvas.add("circle", cx=x, cy=y, r=3.2, class_=f"dot {kind}")
 
 
-def _label(
-    canvas: Canvas, mark: Mark, radius: float, at: tuple[float, float], taken: list[Box], inside: Box
-) -> None:
+def _label(canvas: Canvas, mark: Mark, radius: float, at: tuple[float, float], taken: list[Box], inside: Box) -> None:
     name = clipped(mark.name, 170)
     facts = f"{figures.percent(mark.at[1])}, {figures.shown(mark.x)}"
     size = max(text_width(name) * 1.06, text_width(facts, 11)), FONT + 17.0

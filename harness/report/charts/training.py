@@ -21,15 +21,11 @@ def training(run: Run) -> tuple[Chart, ...]:
     agreement = [line for line in (_line(v, "val_agreement", hues[v.name]) for v in trained) if line]
     if agreement:
         ends = [f"{name} ends at {figures.percent(points[-1][1])}" for name, _, points, _ in agreement]
-        says = (
-            f"Agreement with the teacher on the validation clips by optimizer step: {figures.listed(ends)}."
-        )
+        says = f"Agreement with the teacher on the validation clips by optimizer step: {figures.listed(ends)}."
         charts.append(_chart("training", "Agreement while training", says, agreement, share=True))
     loss = [line for line in (_line(v, "loss", hues[v.name]) for v in trained) if line]
     if loss:
-        falls = [
-            f"{name} from {figures.digits(p[0][1])} to {figures.digits(p[-1][1])}" for name, _, p, _ in loss
-        ]
+        falls = [f"{name} from {figures.digits(p[0][1])} to {figures.digits(p[-1][1])}" for name, _, p, _ in loss]
         says = f"The training loss by optimizer step: {figures.listed(falls)}."
         says += " Losses on different labels are not alike in scale."
         charts.append(_chart("loss", "Loss while training", says, loss, share=False))
@@ -47,9 +43,7 @@ def _distinct(trained: list[VariantView]) -> list[VariantView]:
 
 def _line(view: VariantView, field: str, hue: int) -> Line | None:
     assert view.training is not None
-    points = [
-        (float(p.step), getattr(p, field)) for p in view.training.curve if getattr(p, field) is not None
-    ]
+    points = [(float(p.step), getattr(p, field)) for p in view.training.curve if getattr(p, field) is not None]
     return (view.name, hue, points, view.training.best_step) if len(points) > 1 else None
 
 
@@ -63,10 +57,7 @@ def _chart(id: str, title: str, says: str, lines: list[Line], share: bool) -> Ch
     rows = tuple(
         (
             f"{step:.0f}",
-            *(
-                "" if step not in k else figures.percent(k[step]) if share else figures.digits(k[step])
-                for k in known
-            ),
+            *("" if step not in k else figures.percent(k[step]) if share else figures.digits(k[step]) for k in known),
         )
         for step in steps
     )
@@ -104,16 +95,12 @@ def _draw(id: str, title: str, says: str, lines: list[Line], share: bool, wide: 
 
     for tick in ticks(0, y_high, 5):
         canvas.line(left, y_of(tick), right, y_of(tick), "grid")
-        canvas.text(
-            left - 7, y_of(tick) + 4, f"{100 * tick:.0f} %" if share else f"{tick:.4g}", "end", class_="tick"
-        )
+        canvas.text(left - 7, y_of(tick) + 4, f"{100 * tick:.0f} %" if share else f"{tick:.4g}", "end", class_="tick")
     for tick in ticks(0, x_high, 8 if wide else 4):
         canvas.text(x_of(tick), bottom + 17, f"{tick:.0f}", "middle", class_="tick")
     canvas.line(left, bottom, right, bottom, "axis")
     canvas.text((left + right) / 2, height - 8, "optimizer step", "middle", class_="axis-title")
-    canvas.text(
-        4, 14, "agreement with the teacher, validation" if share else "training loss", class_="axis-title"
-    )
+    canvas.text(4, 14, "agreement with the teacher, validation" if share else "training loss", class_="axis-title")
     ends = [y_of(points[-1][1]) for _, _, points, _ in lines]
     labels = spread([end + 4 for end in ends], 15, top + 4, bottom)
     for i, ((_, hue, points, best), name) in enumerate(zip(lines, names, strict=True)):

@@ -69,12 +69,7 @@ def png(seed: int, side: int = 64) -> str:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    whole = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(raw, 9))
-        + chunk(b"IEND", b"")
-    )
+    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
     return "data:image/png;base64," + base64.b64encode(whole).decode()
 
 
@@ -97,9 +92,7 @@ def questions(seed: int = 0, n: int = 600, clips: int = 80) -> list[dict[str, An
                 "id": f"q{i:04d}",
                 "clip": f"clip-{i * clips // n:03d}",
                 "type": kind,
-                "question": f"What is the {kind} that I see in the clip?"
-                if i % 3
-                else f"Tell the {kind}, please.",
+                "question": f"What is the {kind} that I see in the clip?" if i % 3 else f"Tell the {kind}, please.",
                 "gold": gold,
                 "teacher": teacher,
                 "options": options,
@@ -123,9 +116,7 @@ def answers(variant: str, asked: list[dict[str, Any]], seed: int = 0) -> list[di
         )
         same = rate == 1.0 or dice.random() < rate + hard
         answer = q["teacher"] if same else dice.choice([o for o in q["options"] if o != q["teacher"]])
-        found.append(
-            {**q, "answer": answer, "agrees": answer == q["teacher"], "correct": answer == q["gold"]}
-        )
+        found.append({**q, "answer": answer, "agrees": answer == q["teacher"], "correct": answer == q["gold"]})
     return found
 
 
@@ -141,33 +132,26 @@ def agreement(variant: str, asked: list[dict[str, Any]]) -> Record:
             clips,
             "greedy answers, equal to the teacher’s text exactly",
         ),
-        _share(
-            "accuracy", [item["correct"] for item in items], clips, "greedy answers, equal to the gold answer"
-        ),
+        _share("accuracy", [item["correct"] for item in items], clips, "greedy answers, equal to the gold answer"),
     ]
     ours, theirs = [str(item["answer"]) for item in items], [str(item["teacher"]) for item in items]
     low, high = kappa_interval(ours, theirs, clips, resamples=200)
     kappa = cohens_kappa(ours, theirs)
     measurements.append(
-        Measurement(
-            "kappa", kappa, "1", len(items), low, high, True, "Cohen’s κ of the answers with the teacher’s"
-        )
+        Measurement("kappa", kappa, "1", len(items), low, high, True, "Cohen’s κ of the answers with the teacher’s")
     )
     flips = [item for item in items if not item["agrees"]]
     if variant == "undistilled":
         why = "the untrained student’s probabilities are all alike: the mean is dominated by rounding"
         measurements.append(
-            Measurement(
-                "kl", None, "nats/token", 0, None, None, False, "KL of the answer positions", absent=why
-            )
+            Measurement("kl", None, "nats/token", 0, None, None, False, "KL of the answer positions", absent=why)
         )
     details: dict[str, Any] = {
         "items": [{key: item[key] for key in item if key != "options"} for item in items],
         "flips": [
             {
                 **{
-                    key: item[key]
-                    for key in ("id", "clip", "type", "question", "options", "gold", "teacher", "answer")
+                    key: item[key] for key in ("id", "clip", "type", "question", "options", "gold", "teacher", "answer")
                 },
                 "teacher_p": round(dice.uniform(0.4, 1.0), 3),
                 "answer_p": round(dice.uniform(0.3, 0.99), 3),
@@ -246,9 +230,7 @@ def latency(variant: str, batch: int) -> Record:
         if variant == "baseline" and batch == 1:
             rounds[17] = centre * 3.4
         middle = percentile(rounds, 0.5)
-        made.append(
-            Measurement(metric, middle.value, "ms", 30, middle.low, middle.high, False, how, tuple(rounds))
-        )
+        made.append(Measurement(metric, middle.value, "ms", 30, middle.low, middle.high, False, how, tuple(rounds)))
         for q in (90, 99):
             value, low, high = percentile(rounds, q / 100)
             made.append(Measurement(f"{metric}_p{q}", value, "ms", 30, low, high, False, how))
@@ -264,12 +246,8 @@ def memory(variant: str) -> Record:
         Measurement(f"memory_{phase}", peak - less, "MB", 1, None, None, False, how)
         for phase, less in (("libraries", 160), ("load", 60), ("prefill", 20), ("decode", 5), ("peak", 0))
     ]
-    made.append(
-        Measurement("weights", weights, "MB", 1, None, None, False, "bytes of parameters, buffers and scales")
-    )
-    return Record(
-        "synthetic", variant, "vram", {"batch": 1, "frames": 4}, tuple(made), True, (), _digests(variant), {}
-    )
+    made.append(Measurement("weights", weights, "MB", 1, None, None, False, "bytes of parameters, buffers and scales"))
+    return Record("synthetic", variant, "vram", {"batch": 1, "frames": 4}, tuple(made), True, (), _digests(variant), {})
 
 
 def sample_run(**pair: Any) -> Run:
@@ -325,8 +303,7 @@ def mapped(run: Run, variant: str, metric: str, **change: Any) -> Run:
             replace(
                 r,
                 measurements=tuple(
-                    replace(m, **change) if m.metric == metric and r.variant == variant else m
-                    for m in r.measurements
+                    replace(m, **change) if m.metric == metric and r.variant == variant else m for m in r.measurements
                 ),
             )
             for r in run.records

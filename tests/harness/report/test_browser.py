@@ -65,9 +65,7 @@ def test_it_opens_quietly_without_network_or_sideways_scrolling(
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_labels_of_charts_neither_overlap_nor_leave_the_chart(
-    browser: Browser, report: Path, width: int
-) -> None:
+def test_labels_of_charts_neither_overlap_nor_leave_the_chart(browser: Browser, report: Path, width: int) -> None:
     shown, _, _ = opened(browser, report, width, "light")
     drawings = shown.evaluate(LABELS)
     assert len(drawings) == 9
@@ -79,9 +77,7 @@ def test_labels_of_charts_neither_overlap_nor_leave_the_chart(
             assert y2 <= bottom + 1, text
             for a1, b1, a2, b2, other in labels[i + 1 :]:
                 across, down = min(x2, a2) - max(x1, a1), min(y2, b2) - max(y1, b1)
-                assert across <= 0 or down <= 3, (
-                    f"{text!r} on {other!r}"
-                )  # line boxes are taller than letters
+                assert across <= 0 or down <= 3, f"{text!r} on {other!r}"  # line boxes are taller than letters
     shown.context.close()
 
 

@@ -57,9 +57,7 @@ def test_a_gap_stands_with_its_reason_and_is_never_a_zero(sample: Run) -> None:
 
 def test_what_is_not_valid_is_named_and_left_out(sample: Run) -> None:
     records = tuple(
-        replace(r, valid=False, invalid_reasons=("another process held the device",))
-        if r.variant == "int8"
-        else r
+        replace(r, valid=False, invalid_reasons=("another process held the device",)) if r.variant == "int8" else r
         for r in sample.records
     )
     html = page.render(replace(sample, records=records))
@@ -81,9 +79,7 @@ def test_a_partial_run_has_a_page_all_the_same(sample: Run, suite: str) -> None:
 
 
 def test_a_run_of_one_variant_or_without_surroundings(sample: Run) -> None:
-    bare = replace(
-        only(sample, lambda r: r.variant == "distilled"), environment={}, commit={}, datetime="yesterday"
-    )
+    bare = replace(only(sample, lambda r: r.variant == "distilled"), environment={}, commit={}, datetime="yesterday")
     html = page.render(bare)
     assert "No verdict: the pair states no budget." in html
     assert "not recorded" in html
@@ -96,9 +92,7 @@ def test_half_a_character_does_not_stop_the_page(sample: Run, tmp_path: Path) ->
 
 
 def test_a_malformed_detail_is_named_in_one_line(sample: Run) -> None:
-    broken: dict[str, Any] = {
-        "items": [{"id": "q1", "clip": "c", "type": "colour", "agrees": "yes", "correct": True}]
-    }
+    broken: dict[str, Any] = {"items": [{"id": "q1", "clip": "c", "type": "colour", "agrees": "yes", "correct": True}]}
     records = tuple(replace(r, details=broken) if r.suite == "agreement" else r for r in sample.records)
     with pytest.raises(RecordError, match=r"details of baseline: items\[0\]: agrees must be true or false"):
         page.render(replace(sample, records=records))

@@ -43,9 +43,7 @@ def ms(value: float, low: float | None = None, high: float | None = None) -> Mea
         ("ttft_ms", 40.0, ms(40.1), "missed"),
     ],
 )
-def test_a_budget_is_held_by_the_interval(
-    budget: str, limit: float, measurement: Measurement, status: str
-) -> None:
+def test_a_budget_is_held_by_the_interval(budget: str, limit: float, measurement: Measurement, status: str) -> None:
     assert check(budget, limit, measurement).status == status
 
 

@@ -1,0 +1,263 @@
+"""The suites' door: options, session fixtures, and the hooks that keep pytest-benchmark's JSON true.
+
+pytest suites --pair tiny                       everything, then the table and results/tiny/<device>/report.html
+pytest suites --pair tiny -k int8               one variant (baseline is still the reference)
+pytest suites --pair tiny --benchmark-disable   smoke: each target once, nothing is recorded
+pytest suites --pair tiny --benchmark-compare   beside the last run on this kind of device
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import FirstSightError
+
+if TYPE_CHECKING:
+    pass
+
+ROOT = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("firstsight", "FirstSight: which compressed form of the model should we ship?")
+    group.addoption("--pair", metavar="NAME", help="what to measure: models/NAME.yaml, or the path of a pair file")
+    group.addoption("--variants", metavar="A,B", help="only these (default: the pair's own), e.g. baseline,int8")
+    group.addoption("--seeds", metavar="N", type=int, default=1, help="train each student N times (default: 1)")
+    group.addoption("--rebuild", action="store_true", help="make every artifact again, whether it is found or not")
+    group.addoption(
+        "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
+    )
+    group.addoption("--results", metavar="DIR", help="where records go (default: ./results)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the pair before pytest-benchmark opens its storage: records belong to a pair and a kind of device."""
+    if config.option.pair is None:
+        return
+    from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
+
+    try:
+        door = Doorway.open(config.option)
+    except FirstSightError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
+    config.stash[DOOR] = door
+    option = config.option
+    if option.benchmark_storage == "file://./.benchmarks":
+        option.benchmark_storage = f"file://{door.results}"
+    if not option.benchmark_save and not option.benchmark_autosave:
+        from pytest_benchmark.utils import get_tag
+
+        option.benchmark_autosave = get_tag()
+    option.benchmark_save_data = True
+    # Our table is the one to read; theirs is shown when somebody compares.
+    option.benchmark_quiet = option.benchmark_quiet or not (option.benchmark_compare or option.benchmark_verbose)
+
+
+DOOR = pytest.StashKey["Doorway"]()
+FAILED = pytest.StashKey[set[str]]()
+REFUSED = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    in_suites = any(Path(str(item.fspath)).parent == ROOT / "suites" for item in items)
+    if in_suites and DOOR not in config.stash:
+        pytest.exit("suites need a pair: pytest suites --pair tiny", returncode=2)
+
+
+# --- what is measured: variants × workloads --------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if DOOR not in metafunc.config.stash:
+        return
+    door = metafunc.config.stash[DOOR]
+    names = metafunc.fixturenames
+    if "trained_variant" in names:
+        cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=True)]
+        metafunc.parametrize("trained_variant", cases, indirect=True, scope="session")
+    elif "variant" in names:
+        cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=False)]
+        metafunc.parametrize("variant", cases, indirect=True, scope="session")
+    elif "variant_files" in names:
+        cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=False)]
+        metafunc.parametrize("variant_files", cases, indirect=True, scope="session")
+    if "workload" in names:
+        metafunc.parametrize("workload", [pytest.param(w, id=w.id) for w in door.workloads()], scope="session")
+
+
+@pytest.fixture(scope="session")
+def door(request: pytest.FixtureRequest) -> Any:
+    """The open pair: its lineage of artifacts, its data, its device."""
+    found = request.config.stash[DOOR]
+    found.unmute(request.config.pluginmanager.getplugin("capturemanager"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def student(door: Any) -> Any:
+    """The distilled student's weights: trained when first asked for, found by digest after."""
+    with one_line():
+        return door.lineage.student("distilled")
+
+
+@pytest.fixture(scope="session")
+def loaded(door: Any) -> Iterator[Any]:
+    """At most one variant in memory at a time, shared by the suites that ask for the same one."""
+    with one_line():
+        yield door.loader()
+
+
+@pytest.fixture(scope="session")
+def variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
+    """A variant in memory, loaded once for all suites."""
+    with one_line():
+        return loaded(request.param)
+
+
+@pytest.fixture(scope="session")
+def trained_variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
+    """As `variant`, with the controls, and every seed of what was trained."""
+    with one_line():
+        return loaded(request.param)
+
+
+@pytest.fixture(scope="session")
+def variant_files(request: pytest.FixtureRequest, door: Any) -> Any:
+    """Where a variant's weights lie: for suites that load it in a process of its own."""
+    with one_line():
+        return door.files(request.param)
+
+
+@pytest.fixture(scope="session")
+def questions(door: Any) -> Any:
+    """The held-out questions."""
+    return door.questions
+
+
+@pytest.fixture(scope="session")
+def teacher(door: Any) -> Any:
+    """The reference: the teacher's own answers to the held-out questions, and its states along them."""
+    with one_line():
+        return door.reference
+
+
+@pytest.fixture(scope="session")
+def blind(door: Any) -> Any:
+    """What can be had without looking at a frame."""
+    return door.blind
+
+
+@pytest.fixture
+def examine(door: Any) -> Any:
+    """Free answers, then teacher forcing along the reference's answers."""
+    return door.examine
+
+
+@pytest.fixture
+def one_request(door: Any) -> Any:
+    """A request for a fresh process: one clip, one question."""
+    return door.one_request
+
+
+@pytest.fixture
+def latency_rounds(door: Any, request: pytest.FixtureRequest) -> Rounds:
+    """Rounds and warm-up from the pair file; one round when nothing is to be measured."""
+    latency = door.pair.latency
+    disabled = request.config.option.benchmark_disable
+    return Rounds(1 if disabled else latency.rounds, 0 if disabled else latency.warmup_rounds)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Keyword arguments of `benchmark.pedantic`, and the seconds of each counted round after it."""
+
+    rounds: int
+    warmup: int
+
+    def keys(self) -> tuple[str, ...]:
+        return ("rounds", "warmup_rounds")
+
+    def __getitem__(self, key: str) -> int:
+        return {"rounds": self.rounds, "warmup_rounds": self.warmup}[key]
+
+    def of(self, benchmark: Any) -> list[float]:
+        return [] if benchmark.disabled else list(benchmark.stats.stats.data)
+
+
+@pytest.fixture
+def record(benchmark: Any, door: Any, request: pytest.FixtureRequest) -> Any:
+    """Attach a Record to the benchmark's row: this is what the report reads."""
+
+    def attach(suite: str, workload: Any, measurements: Any, **details: Any) -> None:
+        if benchmark.disabled:
+            return
+        params = request.node.callspec.params
+        case = next(params[name] for name in ("variant", "trained_variant", "variant_files") if name in params)
+        benchmark.extra_info["firstsight"] = door.extra_info(case, suite, workload, measurements, details)
+
+    return attach
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Errors that a user can mend are one line in pytest's report; anything else keeps its traceback."""
+    from models.interface import ModelFault
+
+    try:
+        yield
+    except (FirstSightError, ModelFault) as error:
+        pytest.fail(f"{REFUSAL}{error}", pytrace=False)
+
+
+REFUSAL = "firstsight: "
+
+
+# --- pytest-benchmark's JSON -----------------------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.failed:
+        item.config.stash.setdefault(FAILED, set()).add(item.nodeid)
+        said = str(call.excinfo.value) if call.excinfo else ""
+        if said.startswith(REFUSAL):
+            item.config.stash.setdefault(REFUSED, []).append(said)
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """A failed test's numbers never enter a record: they leave before pytest-benchmark saves."""
+    config = session.config
+    if DOOR in config.stash:
+        failed = config.stash.get(FAILED, set())
+        benchmarks = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
+        benchmarks[:] = [bench for bench in benchmarks if bench.fullname not in failed]
+    yield
+    if config.stash.get(REFUSED, None):
+        session.exitstatus = FirstSightError.exit_code
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    if DOOR in config.stash:
+        machine_info["firstsight"] = config.stash[DOOR].environment(config.invocation_params.args)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table and the report's path, from the record that was just saved."""
+    if DOOR not in config.stash or config.option.collectonly:
+        return
+    if not config._benchmarksession.benchmarks:  # type: ignore[attr-defined]
+        terminalreporter.write_line("nothing was recorded: no report")
+        return
+    terminalreporter.section("FirstSight", sep="=")
+    terminalreporter.write_line(config.stash[DOOR].report(config._benchmarksession.storage.path))  # type: ignore[attr-defined]

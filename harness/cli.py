@@ -1,0 +1,159 @@
+"""firstsight distill | finetune | report | data: the parts of `pytest suites`, outside pytest.
+
+Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import FirstSightError, UsageError
+
+if TYPE_CHECKING:
+    from harness.distill.lineage import Lineage
+
+EPILOG = """examples:
+  firstsight distill --pair tiny                    train (or find) the student
+  firstsight distill --pair tiny --seeds 3          three students, with mean and spread
+  firstsight finetune --pair tiny --split gold      fine-tune on gold answers
+  firstsight report results/tiny/cpu                render the report again from its record
+  firstsight data sheet --pair tiny --out sheet.png look at clips, questions and answers
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the process's exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except FirstSightError as error:
+        print(f"firstsight: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nfirstsight: interrupted; what was made is kept, run again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="firstsight",
+        description="Which compressed form of the model should we ship?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    distill = commands.add_parser(
+        "distill", help="train the student from its teacher, or find it", epilog=EPILOG.splitlines()[1]
+    )
+    _pair_options(distill)
+    distill.add_argument("--arm", choices=("distilled", "hard-labels", "finetuned"), default="distilled")
+    distill.add_argument("--seeds", type=int, default=1, metavar="N", help="train N students (default: 1)")
+    distill.set_defaults(run=_distill)
+
+    finetune = commands.add_parser(
+        "finetune", help="fine-tune a side of the pair on gold answers", epilog=EPILOG.splitlines()[3]
+    )
+    _pair_options(finetune)
+    finetune.add_argument("--side", choices=("teacher", "student"), default="student")
+    finetune.add_argument("--split", help="the split to learn from (default: the pair's finetune_split)")
+    finetune.add_argument("--epochs", type=int, help="passes over the split (default: the recipe's)")
+    finetune.add_argument("--learning-rate", type=float, help="peak learning rate (default: the recipe's)")
+    finetune.set_defaults(run=_finetune)
+
+    report = commands.add_parser("report", help="render the report from a record", epilog=EPILOG.splitlines()[4])
+    report.add_argument("run_path", metavar="RECORD", type=Path, help="a run's JSON, or a folder (its newest run)")
+    report.add_argument("--out", type=Path, help="where to write (default: report.html beside the record)")
+    report.set_defaults(run=_report)
+
+    data = commands.add_parser("data", help="look at what is asked", epilog=EPILOG.splitlines()[5])
+    looks = data.add_subparsers(required=True, metavar="what")
+    sheet = looks.add_parser("sheet", help="a contact sheet: frames, questions, answers")
+    sheet.add_argument("--pair", required=True, metavar="NAME")
+    sheet.add_argument("--split", default="test")
+    sheet.add_argument("--clips", type=int, default=8)
+    sheet.add_argument("--out", type=Path, default=Path("sheet.png"))
+    sheet.set_defaults(run=_sheet)
+    return parser
+
+
+def _pair_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pair", required=True, metavar="NAME", help="models/NAME.yaml, or the path of a pair file")
+    parser.add_argument(
+        "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
+    )
+    parser.add_argument("--rebuild", action="store_true", help="make again what is found")
+
+
+def _distill(options: argparse.Namespace) -> int:
+    from statistics import fmean, stdev
+
+    if options.seeds < 1:
+        raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
+    lineage = _lineage(options)
+    agreements = []
+    for seed in range(options.seeds):
+        weights = lineage.student(options.arm, seed)
+        best = max(point["val_agreement"] for point in weights.meta["curve"])
+        agreements.append(best)
+        print(f"{options.arm} seed {seed}: val agreement {best:.1%}, {weights.meta['seconds']:.0f} s, {weights.folder}")
+    if len(agreements) > 1:
+        print(f"mean {fmean(agreements):.1%}, standard deviation {stdev(agreements):.1%} over {len(agreements)} seeds")
+    return 0
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    lineage = _lineage(options)
+    weights = lineage.finetune(
+        side=options.side, split=options.split, epochs=options.epochs, learning_rate=options.learning_rate
+    )
+    best = max(point["val_agreement"] for point in weights.meta["curve"])
+    print(f"{options.side} fine-tuned: val accuracy {best:.1%}, {weights.meta['seconds']:.0f} s, {weights.folder}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from harness.record import load_run
+    from harness.report import page, table
+
+    run = load_run(options.run_path)
+    assert run.path is not None
+    beside = options.run_path if options.run_path.is_dir() else run.path.parent
+    path = page.write(run, options.out or beside / "report.html")
+    print(table.render(run))
+    print(f"\nreport: {path}\nrecord: {run.path}")
+    return 0
+
+
+def _sheet(options: argparse.Namespace) -> int:
+    from harness.pair import load_pair
+    from harness.qa.contact_sheet import write_sheet
+    from harness.qa.datasets import load_items
+
+    if options.clips < 1:
+        raise UsageError(f"--clips {options.clips}: at least one clip is needed")
+    items = load_items(load_pair(options.pair).data, options.split)
+    print(f"sheet: {write_sheet(items, options.out, clips=options.clips)}")
+    return 0
+
+
+def _lineage(options: argparse.Namespace) -> Lineage:
+    from harness.distill.lineage import Lineage
+    from harness.doorway import open_store
+    from harness.measure.environment import device_of_choice
+    from harness.pair import load_pair
+    from harness.progress import watcher
+
+    pair = load_pair(options.pair)
+    store = open_store(options.cache)
+    return Lineage(pair, store, device=device_of_choice(), watcher=watcher(), rebuild=options.rebuild)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

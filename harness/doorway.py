@@ -1,0 +1,294 @@
+"""A pair opened for measuring: what conftest's fixtures hand to the suites, kept apart from pytest.
+
+door = Doorway.open(options)        # options: pair, variants, seeds, rebuild, cache, results
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from harness.artifact import Store
+from harness.distill.lineage import Lineage, Weights
+from harness.errors import UsageError
+from harness.measure import environment
+from harness.measure.answers import Answers, Forced, answer, force
+from harness.measure.memory import MemorySpec
+from harness.measure.timing import Workload
+from harness.pair import Pair, load_pair
+from harness.progress import watcher
+from harness.qa.blind import HOW as BLIND_HOW
+from harness.qa.blind import blind_accuracy
+from harness.qa.datasets import load_items
+from harness.qa.items import QAItem
+from harness.record import Measurement, Record, load_run, to_extra_info
+from harness.report import page, table
+from harness.variants import VARIANTS, LoadedVariant, Variant, chosen, load
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Options(Protocol):
+    """What the command line says; None where it says nothing."""
+
+    pair: str
+    variants: str | None
+    seeds: int
+    rebuild: bool
+    cache: str | None
+    results: str | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A variant of one training seed."""
+
+    variant: Variant
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.variant.name if self.seed == 0 else f"{self.variant.name}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The teacher's answers and its states along them."""
+
+    answers: Answers
+    forced: Forced
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case in memory with the weights it came from."""
+
+    case: Case
+    loaded: LoadedVariant
+    weights: Weights
+
+    @property
+    def name(self) -> str:
+        return self.case.variant.name
+
+    @property
+    def seed(self) -> int:
+        return self.case.seed
+
+    @property
+    def model(self) -> Any:
+        return self.loaded.model
+
+    @property
+    def training(self) -> Mapping[str, Any] | None:
+        """How the weights were trained, for the report's curve; None for weights that were given."""
+        return dict(self.weights.meta) or None
+
+
+class Doorway:
+    """Everything that one `pytest suites` run shares."""
+
+    def __init__(self, pair: Pair, variants: list[Variant], seeds: int, lineage: Lineage, results: Path) -> None:
+        self.pair, self.variants, self.seeds, self.lineage, self.results = (
+            pair,
+            variants,
+            seeds,
+            lineage,
+            results,
+        )
+        self.device = lineage.device
+        self._mute = _Unmuting()
+
+    @classmethod
+    def open(cls, options: Options) -> Doorway:
+        """UsageError or PairError when the options do not make sense."""
+        pair = load_pair(options.pair)
+        if options.seeds < 1:
+            raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
+        device = environment.device_of_choice()
+        mute = _Unmuting()
+        lineage = Lineage(
+            pair,
+            open_store(options.cache),
+            device=device,
+            watcher=watcher(unmuted=mute),
+            rebuild=options.rebuild,
+        )
+        results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
+        door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
+        door._mute = mute
+        return door
+
+    def unmute(self, capture: Any) -> None:
+        """Progress bars are drawn although pytest captures output."""
+        self._mute.capture = capture
+
+    # --- cases -------------------------------------------------------------------------------------
+
+    def cases(self, with_controls: bool) -> list[Case]:
+        """Deployable variants; with controls, every variant and every training seed of those that were trained."""
+        if not with_controls:
+            return [Case(variant) for variant in self.variants if not variant.control]
+        return [
+            Case(variant, seed) for variant in self.variants for seed in range(self.seeds if variant.trained else 1)
+        ]
+
+    def workloads(self) -> list[Workload]:
+        latency = self.pair.latency
+        return [Workload(batch, latency.new_tokens, self.pair.data.frames) for batch in latency.batch_sizes]
+
+    def loader(self) -> Callable[[Case], Examined]:
+        """Loads a case, forgetting the one before: two variants are never in memory together."""
+        kept: dict[Case, Examined] = {}
+
+        def load_case(case: Case) -> Examined:
+            if case not in kept:
+                kept.clear()
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                weights = self.files(case).weights
+                spec = load(case.variant, self.pair, weights.folder, weights.digest, self.device, case.seed)
+                kept[case] = Examined(case, spec, weights)
+            return kept[case]
+
+        return load_case
+
+    def files(self, case: Case) -> Files:
+        return Files(case, self.lineage.weights(case.variant.weights, case.seed))
+
+    # --- what is asked -----------------------------------------------------------------------------
+
+    @cached_property
+    def questions(self) -> list[QAItem]:
+        return load_items(self.pair.data, self.pair.evaluation.split)
+
+    @cached_property
+    def blind(self) -> dict[str, Any]:
+        split = self.lineage.gold_split
+        accuracy = blind_accuracy(load_items(self.pair.data, split), self.questions)
+        return {"accuracy": accuracy, "how": BLIND_HOW.format(split=split)}
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Answered by a teacher that is loaded for this and then forgotten."""
+        case = Case(VARIANTS["baseline"])
+        weights = self.files(case).weights
+        model = load(case.variant, self.pair, weights.folder, weights.digest, self.device).model
+        answers = self._answer(model)
+        return Reference(answers, self._force(model, answers))
+
+    def examine(self, examined: Examined) -> tuple[Answers, Forced]:
+        return self._answer(examined.model), self._force(examined.model, self.reference.answers)
+
+    def _answer(self, model: Any) -> Answers:
+        evaluation = self.pair.evaluation
+        return answer(
+            model,
+            self.questions,
+            batch_clips=evaluation.batch_clips,
+            max_new_tokens=evaluation.max_new_tokens,
+        )
+
+    def _force(self, model: Any, answers: Answers) -> Forced:
+        shared = self.lineage.shared_vocabulary
+        return force(model, answers, shared, batch_clips=self.pair.evaluation.batch_clips)
+
+    def one_request(self, files: Files) -> MemorySpec:
+        item = self.questions[0]
+        frames = Path(tempfile.mkdtemp(prefix="firstsight-")) / "frames.npy"
+        np.save(frames, item.clip.frames())
+        variant = files.case.variant
+        spec = self.pair.teacher if variant.side == "teacher" else self.pair.student
+        return MemorySpec(
+            variant=variant.name,
+            architecture=spec.architecture,
+            loader=variant.loader,
+            folder=str(files.weights.folder),
+            device=str(self.device),
+            frames=str(frames),
+            question=item.prompt,
+            new_tokens=self.pair.latency.new_tokens,
+        )
+
+    # --- records -----------------------------------------------------------------------------------
+
+    def extra_info(
+        self, case: Case, suite: str, workload: Any, found: Sequence[Measurement], details: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        plain = vars(workload) if isinstance(workload, Workload) else workload
+        return to_extra_info(
+            Record(
+                pair=self.pair.name,
+                variant=case.variant.name,
+                suite=suite,
+                workload=plain,
+                measurements=tuple(found),
+                valid=True,
+                invalid_reasons=(),
+                artifacts={case.variant.weights: self.files(case).weights.digest},
+                details=details,
+            )
+        )
+
+    def environment(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """machine_info["firstsight"] of the saved file."""
+        pair = self.pair
+        return {
+            **environment.environment(self.device),
+            "pair": {
+                "name": pair.name,
+                "description": pair.description,
+                "budgets": {
+                    name: limit
+                    for name, limit in pair.budgets.model_dump().items()
+                    if name != "objective" and limit is not None
+                },
+                "objective": pair.budgets.objective,
+                "evaluation": pair.evaluation.model_dump(mode="json"),
+                "controls": [variant.name for variant in VARIANTS.values() if variant.control],
+            },
+            "data": pair.data.model_dump(mode="json"),
+            "command": "pytest " + " ".join(arguments),
+        }
+
+    def report(self, storage: Path) -> str:
+        """Write report.html from the newest record in `storage`; the terminal's table and the path."""
+        run = load_run(storage)
+        path = page.write(run, self.results / "report.html")
+        return f"{table.render(run)}\n\nreport: {path}\nrecord: {run.path}"
+
+
+@dataclass(frozen=True)
+class Files:
+    """A case and its weights on disk."""
+
+    case: Case
+    weights: Weights
+
+
+class _Unmuting:
+    """Lifts pytest's capture, once it is known."""
+
+    capture: Any = None
+
+    def __call__(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.capture is None else self.capture.global_and_fixture_disabled()
+
+
+def open_store(cache: str | None) -> Store:
+    """Artifacts in --cache, $FIRSTSIGHT_CACHE or ./artifacts. Only the last is ours to mend without asking."""
+    given = cache or os.environ.get("FIRSTSIGHT_CACHE")
+    return Store(Path(given) if given else ROOT / "artifacts", ours=given is None, say=_say)
+
+
+def _say(line: str) -> None:
+    os.write(2, f"firstsight: {line}\n".encode())

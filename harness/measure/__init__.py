@@ -1,0 +1,1 @@
+"""Time, memory and agreement: numbers with units. Nothing here prints."""

@@ -1,0 +1,188 @@
+"""Agreement of a variant with the teacher, and with gold: figures with intervals clustered by clip."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness import stats
+from harness.measure.answers import Answers, Forced
+from harness.measure.divergence import token_kl
+from harness.qa.grading import is_correct, is_same
+from harness.qa.items import Clip
+from harness.record import Measurement
+
+FLIPS_KEPT = 24
+BOOTSTRAP = "95% interval: bootstrap over clips, 2000 resamples"
+WILSON = "95% interval: Wilson's at the effective sample size of answers clustered by clip"
+
+
+def measurements(
+    answers: Answers, teachers: Answers, forced: Forced, teachers_forced: Forced
+) -> tuple[Measurement, ...]:
+    """agreement, top1, kl, kappa, accuracy and flips of one variant."""
+    clips = [item.clip.id for item in answers.items]
+    agrees = agreeing(answers, teachers)
+    correct = correctness(answers)
+    top1, kl = _forced_figures(forced, teachers_forced)
+    token_clips = [item.clip.id for item, ids in zip(teachers.items, teachers.ids, strict=True) for _ in ids]
+    kappa = stats.cohens_kappa(list(answers.texts), list(teachers.texts))
+    kappa_low, kappa_high = stats.kappa_interval(list(answers.texts), list(teachers.texts), clips)
+    flips = int((~agrees).sum())
+    return (
+        _mean(
+            "agreement",
+            agrees,
+            clips,
+            "1",
+            True,
+            "share of greedy answers equal to the teacher's (normalised text)",
+        ),
+        _mean(
+            "top1",
+            top1,
+            token_clips,
+            "1",
+            True,
+            "share of the teacher's answer tokens (ending token included) that are the top-1 when forced along them",
+        ),
+        _mean(
+            "kl",
+            kl,
+            token_clips,
+            "nats/token",
+            False,
+            "KL(teacher ‖ variant) at T = 1 over the shared ids, forced",
+        ),
+        Measurement(
+            "kappa",
+            kappa,
+            "1",
+            len(agrees),
+            kappa_low,
+            kappa_high,
+            True,
+            f"Cohen's κ of the answers' texts, variant against teacher; {BOOTSTRAP}",
+        ),
+        _mean(
+            "accuracy",
+            correct,
+            clips,
+            "1",
+            True,
+            "share graded right against gold (letter, or normalised text)",
+        ),
+        Measurement(
+            "flips",
+            float(flips),
+            "answers",
+            len(agrees),
+            None,
+            None,
+            False,
+            "answers that differ from the teacher's",
+        ),
+    )
+
+
+def agreeing(answers: Answers, teachers: Answers) -> NDArray[np.bool_]:
+    """Per item: is it the teacher's answer? Items must be the same, in the same order."""
+    assert [i.id for i in answers.items] == [i.id for i in teachers.items], "answers to different questions"
+    return np.array([is_same(a, b) for a, b in zip(answers.texts, teachers.texts, strict=True)])
+
+
+def correctness(answers: Answers) -> NDArray[np.bool_]:
+    return np.array([is_correct(item, text) for item, text in zip(answers.items, answers.texts, strict=True)])
+
+
+def items_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]:
+    """One plain row an item, so that paired tests can be run from the record alone."""
+    return [
+        {
+            "id": item.id,
+            "clip": item.clip.id,
+            "type": item.type,
+            "question": item.prompt,
+            "gold": item.gold,
+            "teacher": theirs,
+            "answer": text,
+            "agrees": is_same(text, theirs),
+            "correct": is_correct(item, text),
+            "multiple_choice": bool(item.options),
+        }
+        for item, text, theirs in zip(answers.items, answers.texts, teachers.texts, strict=True)
+    ]
+
+
+def flips_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]:
+    """The disagreements where both were surest, with their frames as data URIs, at most one a clip."""
+    differing = [index for index, same in enumerate(agreeing(answers, teachers)) if not same]
+    differing.sort(key=lambda i: (-answers.sure[i] * teachers.sure[i], answers.items[i].id))
+    kept: list[dict[str, Any]] = []
+    clips: set[str] = set()
+    for index in differing:
+        item = answers.items[index]
+        if item.clip.id in clips or len(kept) == FLIPS_KEPT:
+            continue
+        clips.add(item.clip.id)
+        kept.append(
+            {
+                "id": item.id,
+                "clip": item.clip.id,
+                "type": item.type,
+                "question": item.question,
+                "options": list(item.options),
+                "gold": item.gold,
+                "teacher": teachers.texts[index],
+                "answer": answers.texts[index],
+                "teacher_p": teachers.sure[index],
+                "answer_p": answers.sure[index],
+                "frames": frame_uris(item.clip),
+            }
+        )
+    return kept
+
+
+def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
+    """At most `most` frames, evenly spread, as PNG data URIs no larger than `longest_side` pixels."""
+    frames = clip.frames()
+    picked = frames[np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
+    uris = []
+    for frame in picked:
+        image = Image.fromarray(frame)
+        image.thumbnail((longest_side, longest_side))
+        buffer = io.BytesIO()
+        image.quantize(64).save(buffer, "PNG", optimize=True)
+        uris.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+    return uris
+
+
+def _mean(
+    metric: str, values: NDArray[Any], clips: Sequence[str], unit: str, higher_is_better: bool, how: str
+) -> Measurement:
+    value = float(values.mean())
+    if values.dtype == bool:  # a share: Wilson's keeps a width where every answer is the same
+        (low, high), told = stats.wilson_clustered(values.tolist(), clips), WILSON
+    else:
+        (low, high), told = stats.cluster_bootstrap(values, clips), BOOTSTRAP
+    return Measurement(metric, value, unit, len(values), low, high, higher_is_better, f"{how}; {told}")
+
+
+@torch.inference_mode()
+def _forced_figures(forced: Forced, teachers: Forced) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Per answer token: do the top-1 ids agree, and KL(teacher ‖ variant) in nats; in chunks of tokens."""
+    same, kl = [], []
+    for start in range(0, len(forced.states), 1024):
+        rows = slice(start, start + 1024)
+        mine, theirs = forced.logits(rows), teachers.logits(rows)
+        same.append(mine.argmax(-1) == theirs.argmax(-1))
+        kl.append(token_kl(mine, theirs))
+    # KL is never negative; in fp32 the sum of its terms can be, by a rounding of 1e-7
+    return torch.cat(same).numpy(), torch.cat(kl).double().clamp(min=0).numpy()

@@ -1,0 +1,81 @@
+"""What a variant answers, and what it thinks of the teacher's answers: the raw material of agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.qa.items import Clip, QAItem, by_clip
+from models.interface import Architecture, Prepared
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Greedy answers to items, in their order. `sure[i]` is the probability the model gives its own answer i."""
+
+    items: tuple[QAItem, ...]
+    ids: tuple[tuple[int, ...], ...]
+    texts: tuple[str, ...]
+    sure: tuple[float, ...]
+
+
+@torch.inference_mode()
+def answer(
+    model: Architecture,
+    items: Sequence[QAItem],
+    *,
+    batch_clips: int,
+    max_new_tokens: int,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Answers:
+    """Let the model answer every item greedily; questions of one clip share its prefix."""
+    ordered: list[QAItem] = []
+    ids: list[tuple[int, ...]] = []
+    sure: list[float] = []
+    groups = by_clip(items)
+    for start in range(0, len(groups), batch_clips):
+        batch = groups[start : start + batch_clips]
+        embedded = model.embed(prepare(model, batch))
+        said = model.generate(embedded, max_new_tokens)
+        states = model.answer_states(embedded, said)
+        flat = torch.tensor([token for row in said for ids_ in row for token in ids_], device=model.device)
+        chance = torch.log_softmax(model.logits(states).float(), -1).gather(1, flat[:, None])[:, 0]
+        lengths = [len(ids_) for row in said for ids_ in row]
+        sure += [float(part.sum().exp()) for part in chance.split(lengths)]
+        ids += [tuple(ids_) for row in said for ids_ in row]
+        ordered += [item for _, asked in batch for item in asked]
+        watch(min(start + batch_clips, len(groups)), len(groups))
+    return Answers(tuple(ordered), tuple(ids), tuple(model.answer_text(one) for one in ids), tuple(sure))
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Teacher-forced log-probabilities' raw material: states at every token of given answers, and the head."""
+
+    states: Tensor  # [answer tokens, hidden], on the CPU
+    head: Tensor  # [shared ids, hidden], on the CPU
+
+    def logits(self, rows: slice) -> Tensor:
+        """fp32 logits `[rows, shared ids]`."""
+        return self.states[rows].float() @ self.head.float().T
+
+
+@torch.inference_mode()
+def force(model: Architecture, given: Answers, shared: int, *, batch_clips: int) -> Forced:
+    """States of `model` at every token of somebody's answers (the teacher's), in the items' order."""
+    answer_of = {item.id: ids for item, ids in zip(given.items, given.ids, strict=True)}
+    states: list[Tensor] = []
+    groups = by_clip(given.items)
+    for start in range(0, len(groups), batch_clips):
+        batch = groups[start : start + batch_clips]
+        answers = [[answer_of[item.id] for item in asked] for _, asked in batch]
+        states.append(model.answer_states(model.embed(prepare(model, batch)), answers).cpu())
+    return Forced(torch.cat(states), model.head.weight[:shared].detach().cpu())
+
+
+def prepare(model: Architecture, batch: Sequence[tuple[Clip, tuple[QAItem, ...]]]) -> list[Prepared]:
+    """The CPU stage for a batch of clips with their questions."""
+    return [model.prepare(clip.frames(), [item.prompt for item in asked]) for clip, asked in batch]

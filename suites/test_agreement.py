@@ -1,0 +1,26 @@
+"""Does it answer like the teacher, and does it answer right?
+
+    pytest suites/test_agreement.py --pair tiny
+
+Every variant answers the held-out test questions freely, and is forced along the teacher's answers; baseline is the
+teacher itself, loaded anew, and must agree with it exactly.
+"""
+
+from harness.measure.agreement import flips_in_detail, items_in_detail, measurements
+
+
+def test_agreement(benchmark, trained_variant, teacher, examine, blind, record):
+    answers, forced = benchmark.pedantic(examine, args=(trained_variant,), rounds=1)
+    figures = measurements(answers, teacher.answers, forced, teacher.forced)
+    record(
+        "agreement",
+        {"questions": len(answers.items), "seed": trained_variant.seed},
+        figures,
+        items=items_in_detail(answers, teacher.answers),
+        flips=flips_in_detail(answers, teacher.answers),
+        blind=blind,
+        training=trained_variant.training,
+    )
+    if trained_variant.name == "baseline":
+        exact = {m.metric: m.value for m in figures}
+        assert (exact["agreement"], exact["top1"], exact["kl"]) == (1.0, 1.0, 0.0), "baseline differs from itself"
