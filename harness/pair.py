@@ -92,7 +92,10 @@ class Recipe(Section):
         (0.9, 0.95), min_length=2, max_length=2, description="adamw's two moment decays"
     )
     warmup: Share = Field(0.03, description="share of the steps in which the learning rate rises, 0 to 1")
-    schedule: Literal["cosine"] = Field("cosine", description="how the learning rate falls after the warm-up")
+    schedule: Literal["cosine", "wsd"] = Field(
+        "cosine", description="how the learning rate falls after the warm-up; wsd: stable, then straight down"
+    )
+    cooldown: Share = Field(0.25, description="wsd: share of the steps in which the learning rate falls, 0 to 1")
     final_lr_ratio: Share = Field(0.0, description="last learning rate as a share of the peak, 0 to 1")
     clip_norm: Positive = Field(1.0, description="the gradient's norm is clipped to this")
     gradient_checkpointing: bool = Field(False, description="less memory for a second forward pass")

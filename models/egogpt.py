@@ -32,7 +32,7 @@ class Model(Architecture):
     position_axes = 1
 
     @classmethod
-    def read(cls, folder: Path, **options: Any) -> PreTrainedModel:
+    def read(cls, folder: Path, **options: Any) -> Any:
         return LlavaOnevisionForConditionalGeneration.from_pretrained(folder, **options)
 
     @classmethod

@@ -7,9 +7,12 @@ native, since its errors go straight into the answer.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from transformers import BitsAndBytesConfig
+
+logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # a line for every product, else
 
 INT8_THRESHOLD = 6.0  # the paper's; recorded with every int8 measurement
 KEPT_NATIVE = ("lm_head",)

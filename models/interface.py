@@ -93,8 +93,8 @@ class Architecture(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, folder: Path, **options: Any) -> PreTrainedModel:
-        """The transformers model of a checkpoint folder. `options` go to `from_pretrained`."""
+    def read(cls, folder: Path, **options: Any) -> Any:
+        """What `from_pretrained(folder, **options)` of the transformers class gives."""
 
     @classmethod
     @abstractmethod
@@ -106,13 +106,16 @@ class Architecture(ABC):
     @classmethod
     def load(cls, folder: Path, *, format: str = "native", **options: Any) -> Architecture:
         """Weights, config and tokenizer of a folder, in a format of `formats.py`. ModelFault if not whole."""
+        options |= load_options(format)
         try:
-            return cls(
-                cls.read(folder, **load_options(format), **options).eval(),
-                AutoTokenizer.from_pretrained(folder),
-            )
-        except (OSError, SafetensorError) as error:
-            raise ModelFault(f"{folder}: cannot be loaded: {str(error).splitlines()[0]}") from error
+            model, told = cls.read(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelFault(f"{folder}: cannot be loaded: {str(error).partition(chr(10))[0]}") from error
+        for what in ("missing", "unexpected", "mismatched"):  # transformers would go on with random weights
+            if keys := sorted(told[f"{what}_keys"]):
+                raise ModelFault(f"{folder}: cannot be loaded: {len(keys)} {what} weights, such as {keys[0]}")
+        return cls(model.eval(), tokenizer)
 
     @classmethod
     def initialise(

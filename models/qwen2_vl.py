@@ -36,7 +36,7 @@ class Model(Architecture):
     position_axes = 3
 
     @classmethod
-    def read(cls, folder: Path, **options: Any) -> PreTrainedModel:
+    def read(cls, folder: Path, **options: Any) -> Any:
         return Qwen2VLForConditionalGeneration.from_pretrained(folder, **options)
 
     @classmethod
@@ -45,7 +45,8 @@ class Model(Architecture):
         if missing:
             raise ModelFault(f"initial.tokenizer_extra: qwen2_vl needs {', '.join(missing)}")
         start, end, _, image, video = (tokenizer.get_vocab()[token] for token in VISION_TOKENS)
-        sized = {**config, "text_config": {**config["text_config"], "vocab_size": vocabulary}}
+        ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}  # the defaults are the released model's
+        sized = {**config, "text_config": {**ends, **config["text_config"], "vocab_size": vocabulary}}
         return Qwen2VLForConditionalGeneration(
             Qwen2VLConfig(
                 **sized,

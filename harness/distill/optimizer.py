@@ -46,7 +46,7 @@ class Optimizers:
 
     def step(self, step: int) -> float:
         """Apply the gradients at step number `step` (from 0); the AdamW learning rate that was used."""
-        share = schedule(step, self._total, self._recipe.warmup, self._recipe.final_lr_ratio)
+        share = schedule(step, self._total, self._recipe)
         for flat, source in self._views:
             flat.grad = None if source.grad is None else source.grad.view_as(flat)
         for optimizer, rate in zip(self._optimizers, self._rates, strict=True):
@@ -69,11 +69,18 @@ class Optimizers:
             optimizer.load_state_dict(state)
 
 
-def schedule(step: int, total: int, warmup: float, final: float) -> float:
-    """Linear warm-up over `warmup` of all steps, then a cosine to `final`: a share of the peak learning rate."""
-    rising = max(1, round(warmup * total))
+def schedule(step: int, total: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then down to `final_lr_ratio` as the recipe says.
+
+    `cosine` falls all the way; `wsd` (warm-up, stable, decay: Hu et al. 2024, MiniCPM) stays, then falls straight
+    over the last `cooldown` of the steps.
+    """
+    rising, final = max(1, round(recipe.warmup * total)), recipe.final_lr_ratio
     if step < rising:
         return (step + 1) / rising
+    if recipe.schedule == "wsd":
+        falling = max(1, round(recipe.cooldown * total))
+        return final + (1 - final) * min(1.0, (total - step) / falling)
     progress = (step - rising) / max(1, total - rising)
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 

@@ -86,13 +86,15 @@ def train(
     if recipe.gradient_checkpointing:
         model.model.gradient_checkpointing_enable()
     began = time.monotonic()
-    stale = done.stale
+    stale, saved = done.stale, done.step
     with _stop_after_step() as stopping:
         for step in range(done.step, run.total):
+            if recipe.patience is not None and stale >= recipe.patience:
+                break
             loss, rate = run.step(step)
             if not math.isfinite(loss):
                 raise ModelError(
-                    f"the loss became {loss} at step {step + 1}; {checkpoints.describe_last(done.step)}; "
+                    f"the loss became {loss} at step {step + 1}; {checkpoints.describe_last(saved)}; "
                     "lower recipe.learning_rate or clip_norm, then run again"
                 )
             validation = None
@@ -109,15 +111,13 @@ def train(
                 if better:
                     checkpoints.keep_best()
             watch(Progress(step + 1, run.total, step // run.steps_per_epoch, loss, rate, validation))
-            out_of_patience = recipe.patience is not None and stale >= recipe.patience
             due = validation is not None or (recipe.checkpoint_every and (step + 1) % recipe.checkpoint_every == 0)
-            if stopping.is_set or ((due or out_of_patience) and step + 1 < run.total):
+            if stopping.is_set or (due and step + 1 < run.total):
                 elapsed = done.seconds + time.monotonic() - began
                 checkpoints.save(replace(done, step=step + 1, stale=stale, seconds=elapsed))
+                saved = step + 1
             if stopping.is_set:
                 raise KeyboardInterrupt
-            if out_of_patience:
-                break
     checkpoints.load_best()
     model.model.eval()
     if recipe.gradient_checkpointing:
@@ -174,6 +174,7 @@ class _Run:
 
     def step(self, step: int) -> tuple[float, float]:
         """One optimizer step over `batch_clips` lessons in micro-batches; (loss per token, learning rate)."""
+        torch.manual_seed(self.recipe.seed * 2**31 + step)  # dropout, if any: a resumed run repeats it
         window = [self.lessons[i] for i in self._indices(step)]
         tokens = sum(len(answer) for lesson in window for answer in lesson.answers)
         total = 0.0

@@ -151,7 +151,7 @@ def flips_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]
 
 
 def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
-    """At most `most` frames, evenly spread, as PNG data URIs no larger than `longest_side` pixels."""
+    """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` pixels."""
     frames = clip.frames()
     picked = frames[np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
     uris = []
@@ -159,8 +159,8 @@ def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
         image = Image.fromarray(frame)
         image.thumbnail((longest_side, longest_side))
         buffer = io.BytesIO()
-        image.quantize(64).save(buffer, "PNG", optimize=True)
-        uris.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+        image.save(buffer, "JPEG", quality=85)
+        uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
     return uris
 
 

@@ -82,17 +82,15 @@ def _megabytes(metric: str, count: int, how: str) -> Measurement:
 
 
 def weight_bytes(model: Any) -> int:
-    """Bytes of parameters and buffers, a tied tensor once; the scales of int8 weights, which hang on them, included."""
-    seen: dict[int, int] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        for scale in (
-            getattr(tensor, "SCB", None),
-            getattr(getattr(tensor, "quant_state", None), "absmax", None),
-        ):
-            if scale is not None:
-                seen[scale.data_ptr()] = scale.numel() * scale.element_size()
-    return sum(seen.values())
+    """Bytes of parameters and buffers, a tied tensor once, with the scales that hang on quantised weights.
+
+    bitsandbytes moves int8 scales from the weight to its layer's state at the first forward pass.
+    """
+    held = [*model.parameters(), *model.buffers()]
+    for owner in (*held, *(getattr(module, "state", None) for module in model.modules())):
+        held += [getattr(owner, "SCB", None), getattr(getattr(owner, "quant_state", None), "absmax", None)]
+    sizes = {one.data_ptr(): one.numel() * one.element_size() for one in held if one is not None}
+    return sum(sizes.values())
 
 
 class _Resident:

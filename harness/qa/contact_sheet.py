@@ -45,5 +45,6 @@ def write_sheet(items: Sequence[QAItem], path: Path, clips: int = 8) -> Path:
         sheet.save(aside, "PNG")
         os.replace(aside, path)
     except OSError as error:
+        aside.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path

@@ -7,15 +7,19 @@ import unicodedata
 
 from harness.qa.items import QAItem
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ARTICLES = ("a", "an", "the")
 _LETTER = re.compile(r"^\s*[(\[]?([A-Za-z])(?:[)\].:,]|\s|$)")
 
 
 def normalise(text: str) -> str:
-    """Lower case, no punctuation or articles, single spaces, as SQuAD grades: "The  Cup." and "cup" are one."""
+    """Lower case, no punctuation or articles, single spaces, as SQuAD grades: "The  Cup." and "cup" are one.
+
+    An article alone stays: "A" is an option's letter, not an empty answer.
+    """
     composed = unicodedata.normalize("NFKC", text)
     plain = "".join(" " if unicodedata.category(c)[0] in "PZCS" else c for c in composed)
-    return " ".join(_ARTICLES.sub(" ", plain.lower()).split())
+    words = plain.lower().split()
+    return " ".join([word for word in words if word not in _ARTICLES] or words)
 
 
 def parsed_letter(answer: str, options: int) -> str | None:

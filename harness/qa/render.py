@@ -31,25 +31,28 @@ TABLE, EDGE, WATER = (150, 118, 84), (96, 80, 66), (120, 200, 255)
 def render(scene: Scene) -> Frames:
     """uint8 RGB `[4, 96, 96, 3]` of the scene's keyframes; a little sensor noise, fixed by the scene's seed."""
     rng = np.random.default_rng([11, scene.seed])
-    background = _table(scene.light)
-    frames = np.stack([_keyframe(background, keyframe) for keyframe in scene.keyframes])
+    shown = [_keyframe(_table(scene.light, moment), keyframe) for moment, keyframe in enumerate(scene.keyframes)]
+    frames = np.stack(shown)
     noise = rng.integers(-6, 7, size=frames.shape, dtype=np.int16)
     noisy: Frames = np.clip(frames.astype(np.int16) + noise, 0, 255).astype(np.uint8)
     return noisy
 
 
-def _table(light: tuple[float, float]) -> NDArray[np.uint8]:
-    """Wood under light that falls off across the table: the only cue of absolute position that a rotary tower has."""
+def _table(light: tuple[float, float], moment: int) -> NDArray[np.uint8]:
+    """Wood between a cool window on the left and a warm lamp at the back, while the evening falls.
+
+    The light tells a patch where and when it is: to towers with rotary positions only, and to a pooled token.
+    """
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE - 0.5
-    shade = 1 + 0.12 * (light[0] * x + light[1] * y) + 0.35 * (y + 0.3 * x)
-    grain = 1 + 0.03 * np.sin(y * 60 + 3 * np.sin(x * 9))
-    wood = np.where((y > 2 * 32 / SIZE - 0.5)[..., None], EDGE, TABLE)
-    table: NDArray[np.uint8] = np.clip(wood * (shade * grain)[..., None], 0, 255).astype(np.uint8)
-    return table
+    grain = 1 + 0.03 * np.sin(y * 60 + 3 * np.sin(x * 9)) + 0.05 * (light[0] * x + light[1] * y)
+    wood = np.where((y > 2 * 32 / SIZE - 0.5)[..., None], EDGE, TABLE) * grain[..., None]
+    tint = np.stack([1 - 0.5 * y, np.full_like(x, 1.15 - 0.15 * moment), 1 - 0.8 * x], axis=-1)
+    lit: NDArray[np.uint8] = np.clip(wood * tint, 0, 255).astype(np.uint8)
+    return lit
 
 
 def _keyframe(background: NDArray[np.uint8], keyframe: Keyframe) -> NDArray[np.uint8]:
-    image = background.copy()
+    image = background
     for hand in HANDS:
         _forearm(image, hand, keyframe.reach[hand])
     if keyframe.others_hand:

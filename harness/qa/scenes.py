@@ -16,10 +16,10 @@ import numpy as np
 
 from harness.qa.items import Clip, Frames, QAItem
 from harness.qa.render import render
-from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories
+from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories, template_names
 from harness.qa.world import Scene, make_scene
 
-MULTIPLE_CHOICE = 0.1  # share of questions asked with lettered options, where the answer has a domain
+MULTIPLE_CHOICE = 0.06  # share of questions asked with lettered options, where the answer has a domain
 
 
 def load_split(
@@ -27,15 +27,15 @@ def load_split(
 ) -> list[QAItem]:
     """`clips × questions_per_clip` items; with `descriptions`, the clip told in words comes on top."""
     items: list[QAItem] = []
-    for scene, asked in _balanced(split, clips, questions_per_clip, seed):
-        clip = Clip(f"{split}-{scene.seed}", f"scenes:{scene.seed}", partial(_frames, scene.seed))
+    for number, (scene, asked) in enumerate(_balanced(split, clips, questions_per_clip, seed)):
+        clip = Clip(f"{split}-{number:05d}", f"scenes:{scene.seed}", partial(_frames, scene.seed))
         rng = np.random.default_rng([13, scene.seed])
-        items += [_item(clip, number, one, rng) for number, one in enumerate(asked)]
+        items += [_item(clip, place, one, rng) for place, one in enumerate(asked)]
         if descriptions:
             for type, told in (("caption", captions(scene)), ("story", stories(scene))):
                 items += [
-                    QAItem(f"{clip.id}/{type}{number}", clip, question, answer, type, type)
-                    for number, (question, answer) in enumerate(told)
+                    QAItem(f"{clip.id}/{type}{part}", clip, question, answer, type, type)
+                    for part, (question, answer) in enumerate(told)
                 ]
     return items
 
@@ -98,7 +98,7 @@ def _balanced(split: str, clips: int, per_clip: int, seed: int) -> Iterator[tupl
         rng = np.random.default_rng([17, scene.seed])
         possible = asked_of(scene)
         jitter = rng.random(len(possible))
-        average = sum(by_template.values()) / 50
+        average = sum(by_template.values()) / len(template_names())
         cost = [
             8.0 * (by_template[one.template] + 1) / (average + 1)
             + 1.5 * (by_answer[one.question, one.answer] + 0.5) / (by_question[one.question] + 1)
@@ -110,9 +110,10 @@ def _balanced(split: str, clips: int, per_clip: int, seed: int) -> Iterator[tupl
         taken: set[str] = set()
         for index in np.argsort(cost, kind="stable"):
             one = possible[int(index)]
-            if one.template in taken:
+            kind = one.template.rpartition("-")[0]
+            if kind in taken:
                 continue
-            taken.add(one.template)
+            taken.add(kind)
             chosen.append(one)
             if len(chosen) == per_clip:
                 break

@@ -1,7 +1,7 @@
-"""Questions about a scene: 50 templates over 11 types, each giving (question, answer) pairs from the ground truth.
+"""Questions about a scene: over 50 templates of 11 types, each with its answers from the ground truth.
 
-A template is a function from a scene to its possible instances; which of them are asked is `balance.py`'s business.
-"start" is the first keyframe, "end" the last. Answers are lower-case words; yes/no where the question asks for it.
+A `Kind` of question has one or more wordings; a wording of a kind is a template. "start" is the first keyframe, "end"
+the last. Which of all possible questions are asked is `scenes.py`'s business.
 """
 
 from __future__ import annotations
@@ -14,14 +14,21 @@ from harness.qa.world import COLOURS, COLUMNS, HANDS, KINDS, PLACES, ROWS, VERBS
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 DONE = dict(zip(VERBS, ("picked", "put", "moved", "given", "taken", "poured", "touched"), strict=True))
-MOMENTS: tuple[tuple[str, int], ...] = (("start", 0), ("end", 3))
-Domain = Literal["kind", "colour", "verb", "place", ""]  # what wrong options a multiple choice draws from
-DOMAINS: dict[Domain, tuple[str, ...]] = {
-    "kind": KINDS,
-    "colour": COLOURS,
-    "verb": VERBS,
-    "place": tuple(f"{ROWS[row]} {COLUMNS[column]}" for column, row in PLACES),
-}
+Domain = Literal["kind", "colour", "verb", ""]  # what wrong options a multiple choice draws from
+DOMAINS: dict[Domain, tuple[str, ...]] = {"kind": KINDS, "colour": COLOURS, "verb": VERBS}
+
+Found = Iterator[tuple[tuple[str, ...], str]]  # what fills the wording's blanks, and the answer
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing to know about a scene, asked in one or more wordings with `{}` for the blanks."""
+
+    name: str
+    type: str
+    wordings: tuple[str, ...]
+    answers: Callable[[Scene], Found]
+    domain: Domain = ""
 
 
 @dataclass(frozen=True)
@@ -35,29 +42,19 @@ class Asked:
     domain: Domain = ""
 
 
-Pairs = Iterator[tuple[str, str]]
-_TEMPLATES: list[tuple[str, str, Domain, Callable[[Scene], Pairs]]] = []
-
-
-def _template(type: str, domain: Domain = "") -> Callable[[Callable[[Scene], Pairs]], Callable[[Scene], Pairs]]:
-    def register(function: Callable[[Scene], Pairs]) -> Callable[[Scene], Pairs]:
-        _TEMPLATES.append((function.__name__, type, domain, function))
-        return function
-
-    return register
-
-
 def asked_of(scene: Scene) -> list[Asked]:
-    """Everything that can be asked of this scene."""
+    """Everything that can be asked of this scene, in every wording."""
     return [
-        Asked(name, type, question, answer, domain)
-        for name, type, domain, function in _TEMPLATES
-        for question, answer in function(scene)
+        Asked(f"{kind.name}-{number}", kind.type, wording.format(*blanks), answer, kind.domain)
+        for kind in ASKED
+        for blanks, answer in kind.answers(scene)
+        for number, wording in enumerate(kind.wordings)
     ]
 
 
 def template_names() -> tuple[str, ...]:
-    return tuple(name for name, *_ in _TEMPLATES)
+    """One name for each wording of each kind."""
+    return tuple(f"{kind.name}-{number}" for kind in ASKED for number in range(len(kind.wordings)))
 
 
 def _yes(truth: bool) -> str:
@@ -72,256 +69,247 @@ def _where(place: Place) -> str:
     return f"{ROWS[place[1]]} {COLUMNS[place[0]]}"
 
 
-def _done(event: Event) -> str:
-    return DONE[event.verb]
+def _held(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: (((hand,), _name(scene.keyframes[moment].held[hand])) for hand in HANDS)
 
 
-# Several templates differ only in the moment or the event they ask about: they are registered in loops.
-for _when, _moment in MOMENTS:
+def _held_colour(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: (
+        ((hand,), thing.colour) for hand in HANDS if (thing := scene.keyframes[moment].held[hand]) is not None
+    )
 
-    def _held(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
+
+def _empty(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: (((hand,), _yes(scene.keyframes[moment].held[hand] is None)) for hand in HANDS)
+
+
+def _hand_at(moment: int) -> Callable[[Scene], Found]:
+    def found(scene: Scene) -> Found:
         for hand in HANDS:
-            yield f"what is in the {hand} hand at the {when}?", _name(scene.keyframes[moment].held[hand])
+            place = scene.keyframes[moment].reach[hand]
+            yield (hand,), "rest" if place is None else _where(place)
 
-    def _others(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        yield f"what does the other person hold at the {when}?", _name(scene.keyframes[moment].others_thing)
-
-    def _holder(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for thing in scene.things:
-            yield (
-                f"which hand holds the {thing.kind} at the {when}?",
-                scene.holder_of(thing, moment) or "neither",
-            )
-
-    def _held_colour(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for hand in HANDS:
-            if thing := scene.keyframes[moment].held[hand]:
-                yield f"what colour is the thing in the {hand} hand at the {when}?", thing.colour
-
-    def _on_table(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        yield (
-            f"how many things are on the table at the {when}?",
-            NUMBERS[len(scene.keyframes[moment].on_table)],
-        )
-
-    def _full_hands(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        full = sum(thing is not None for thing in scene.keyframes[moment].held.values())
-        yield f"how many hands hold something at the {when}?", NUMBERS[full]
-
-    def _empty(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for hand in HANDS:
-            yield f"is the {hand} hand empty at the {when}?", _yes(scene.keyframes[moment].held[hand] is None)
-
-    def _column(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for place, thing in scene.keyframes[moment].on_table.items():
-            yield f"in which column is the {thing.kind} at the {when}?", COLUMNS[place[0]]
-
-    def _row(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for place, thing in scene.keyframes[moment].on_table.items():
-            yield f"in which row is the {thing.kind} at the {when}?", ROWS[place[1]]
-
-    def _place(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for place, thing in scene.keyframes[moment].on_table.items():
-            yield f"where is the {thing.kind} at the {when}?", _where(place)
-
-    def _at_place(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for place in PLACES:
-            yield (
-                f"what is at the {_where(place)} at the {when}?",
-                _name(scene.keyframes[moment].on_table.get(place)),
-            )
-
-    def _lies(scene: Scene, when: str = _when, moment: int = _moment) -> Pairs:
-        for thing in scene.things:
-            lies = scene.place_of(thing, moment) is not None
-            yield f"is the {thing.kind} on the table at the {when}?", _yes(lies)
-
-    for _type, _domain, _function in (
-        ("held object", "kind", _held),
-        ("held object", "kind", _others),
-        ("which hand", "", _holder),
-        ("colour", "colour", _held_colour),
-        ("count", "", _on_table),
-        ("count", "", _full_hands),
-        ("existence", "", _empty),
-        ("place", "", _column),
-        ("place", "", _row),
-        ("place", "place", _place),
-        ("relation", "kind", _at_place),
-        ("existence", "", _lies),
-    ):
-        _TEMPLATES.append((f"{_function.__name__[1:]}_{_when}", _type, _domain, _function))  # type: ignore[arg-type]
-
-for _rank, _index in (("first", 0), ("last", 1)):
-
-    def _acting(scene: Scene, rank: str = _rank, index: int = _index) -> Pairs:
-        yield f"which hand acts {rank}?", scene.events[index].hand
-
-    def _handled(scene: Scene, rank: str = _rank, index: int = _index) -> Pairs:
-        yield f"what is handled {rank}?", scene.events[index].thing.kind
-
-    def _handled_colour(scene: Scene, rank: str = _rank, index: int = _index) -> Pairs:
-        yield f"what colour is the thing handled {rank}?", scene.events[index].thing.colour
-
-    def _happens(scene: Scene, rank: str = _rank, index: int = _index) -> Pairs:
-        yield f"what happens {rank}?", scene.events[index].verb
-
-    for _kind, _options, _asks in (
-        ("which hand", "", _acting),
-        ("object of action", "kind", _handled),
-        ("colour", "colour", _handled_colour),
-        ("action", "verb", _happens),
-    ):
-        _TEMPLATES.append((f"{_asks.__name__[1:]}_{_rank}", _kind, _options, _asks))  # type: ignore[arg-type]
+    return found
 
 
-@_template("which hand")
-def hand_of_event(scene: Scene) -> Pairs:
-    for event in scene.events:
-        yield f"which hand is used when the {event.thing.kind} is {_done(event)}?", event.hand
+def _others(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: iter([((), _name(scene.keyframes[moment].others_thing))])
 
 
-@_template("colour", "colour")
-def colour(scene: Scene) -> Pairs:
-    for thing in scene.things:
-        yield f"what colour is the {thing.kind}?", thing.colour
+def _others_colour(moment: int) -> Callable[[Scene], Found]:
+    def found(scene: Scene) -> Found:
+        if (thing := scene.keyframes[moment].others_thing) is not None:
+            yield (), thing.colour
+
+    return found
 
 
-@_template("colour", "colour")
-def colour_at_place(scene: Scene) -> Pairs:
-    for place, thing in scene.keyframes[0].on_table.items():
-        yield f"what colour is the thing at the {_where(place)} at the start?", thing.colour
+def _on_table(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: iter([((), NUMBERS[len(scene.keyframes[moment].on_table)])])
 
 
-@_template("count")
-def things(scene: Scene) -> Pairs:
-    yield "how many things are there in all?", NUMBERS[len(scene.things)]
+def _full_hands(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: iter([((), NUMBERS[sum(t is not None for t in scene.keyframes[moment].held.values())])])
 
 
-@_template("count")
-def coloured_things(scene: Scene) -> Pairs:
-    for name in COLOURS:
-        yield f"how many {name} things are there?", NUMBERS[sum(t.colour == name for t in scene.things)]
+def _lies(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: (((t.kind,), _yes(scene.place_of(t, moment) is not None)) for t in scene.things)
 
 
-@_template("existence")
-def exists(scene: Scene) -> Pairs:
-    for kind in KINDS:
-        yield f"is there a {kind}?", _yes(any(t.kind == kind for t in scene.things))
+def _at_place(moment: int) -> Callable[[Scene], Found]:
+    return lambda scene: (((_where(p),), _name(scene.keyframes[moment].on_table.get(p))) for p in PLACES)
 
 
-@_template("existence")
-def exists_colour(scene: Scene) -> Pairs:
-    for name in COLOURS:
-        yield f"is there anything {name}?", _yes(any(t.colour == name for t in scene.things))
+def _event(index: int, answer: Callable[[Event], str]) -> Callable[[Scene], Found]:
+    return lambda scene: iter([((), answer(scene.events[index]))])
 
 
-@_template("existence")
-def other_person(scene: Scene) -> Pairs:
-    yield "does the other person appear?", _yes(any(k.others_hand for k in scene.keyframes))
+def _around(known: int, asked: int, answer: Callable[[Event], str]) -> Callable[[Scene], Found]:
+    """Blanks from one event, the answer from the other."""
+
+    def found(scene: Scene) -> Found:
+        event = scene.events[known]
+        yield (event.thing.kind, DONE[event.verb]), answer(scene.events[asked])
+
+    return found
 
 
-@_template("place", "place")
-def goal(scene: Scene) -> Pairs:
-    for event in scene.events:
-        if event.verb in ("put", "move") and event.goal is not None:
-            yield f"where does the {event.thing.kind} go?", _where(event.goal)
+def _either(answer: Callable[[Event], str]) -> Callable[[Scene], Found]:
+    """Both orders of naming the two events; the first one is the answer."""
+
+    def found(scene: Scene) -> Found:
+        one, two = (answer(event) for event in scene.events)
+        if one != two:
+            yield (one, two), one
+            yield (two, one), one
+
+    return found
 
 
-@_template("place", "place")
-def source(scene: Scene) -> Pairs:
-    for event in scene.events:
-        if event.verb in ("pick", "move") and event.source is not None:
-            yield f"where does the {event.thing.kind} come from?", _where(event.source)
+def _exists(scene: Scene) -> Found:
+    return (((kind,), _yes(any(t.kind == kind for t in scene.things))) for kind in KINDS)
 
 
-@_template("relation")
-def left_of(scene: Scene) -> Pairs:
-    table = scene.keyframes[0].on_table
-    for one, thing in table.items():
-        for other, reference in table.items():
-            if one[0] != other[0]:
-                question = f"is the {thing.kind} left of the {reference.kind} at the start?"
-                yield question, _yes(one[0] < other[0])
+def _other_person(scene: Scene) -> Found:
+    yield (), _yes(any(keyframe.others_hand for keyframe in scene.keyframes))
 
 
-@_template("relation")
-def behind(scene: Scene) -> Pairs:
-    table = scene.keyframes[0].on_table
-    for one, thing in table.items():
-        for other, reference in table.items():
-            if one[1] != other[1]:
-                yield (
-                    f"is the {thing.kind} behind the {reference.kind} at the start?",
-                    _yes(one[1] < other[1]),
-                )
+def _object_of_verb(scene: Scene) -> Found:
+    return (((DONE[event.verb],), event.thing.kind) for event in scene.events)
 
 
-@_template("action", "verb")
-def hand_does(scene: Scene) -> Pairs:
-    for hand in HANDS:
-        verbs = [event.verb for event in scene.events if event.hand == hand]
-        yield f"what does the {hand} hand do first?", verbs[0] if verbs else "nothing"
+def _poured_into(scene: Scene) -> Found:
+    return (((e.thing.kind,), e.target.kind) for e in scene.events if e.target is not None)
 
 
-@_template("action", "verb")
-def done_to(scene: Scene) -> Pairs:
-    for thing in scene.things:
-        verbs = [event.verb for event in scene.events if event.thing == thing]
-        yield f"what is done to the {thing.kind} first?", verbs[0] if verbs else "nothing"
+def _verb(event: Event) -> str:
+    return event.verb
 
 
-@_template("object of action", "kind")
-def object_of_verb(scene: Scene) -> Pairs:
-    for event in scene.events:
-        yield f"what is {_done(event)}?", event.thing.kind
+def _kind(event: Event) -> str:
+    return event.thing.kind
 
 
-@_template("object of action", "kind")
-def object_of_hand(scene: Scene) -> Pairs:
-    for hand in HANDS:
-        kinds = [event.thing.kind for event in scene.events if event.hand == hand]
-        yield f"what does the {hand} hand handle first?", kinds[0] if kinds else "nothing"
+def _colour(event: Event) -> str:
+    return event.thing.colour
 
 
-@_template("object of action", "kind")
-def poured_into(scene: Scene) -> Pairs:
-    for event in scene.events:
-        if event.target is not None:
-            yield f"what is the {event.thing.kind} poured into?", event.target.kind
+def _hand(event: Event) -> str:
+    return event.hand
 
 
-@_template("what next", "verb")
-def happens_next(scene: Scene) -> Pairs:
-    one, two = scene.events
-    yield f"what happens after the {one.thing.kind} is {_done(one)}?", two.verb
-
-
-@_template("what next", "kind")
-def handled_next(scene: Scene) -> Pairs:
-    one, two = scene.events
-    yield f"what is handled after the {one.thing.kind} is {_done(one)}?", two.thing.kind
-
-
-@_template("what next", "verb")
-def happens_before(scene: Scene) -> Pairs:
-    one, two = scene.events
-    yield f"what happens before the {two.thing.kind} is {_done(two)}?", one.verb
-
-
-@_template("order of events")
-def which_first(scene: Scene) -> Pairs:
-    one, two = scene.events
-    yield f"what happens first: {one.verb} or {two.verb}?", one.verb
-    yield f"what happens first: {two.verb} or {one.verb}?", one.verb
-
-
-@_template("order of events")
-def before(scene: Scene) -> Pairs:
-    one, two = scene.events
-    if one.thing != two.thing:
-        yield f"is the {one.thing.kind} handled before the {two.thing.kind}?", "yes"
-        yield f"is the {two.thing.kind} handled before the {one.thing.kind}?", "no"
+ASKED: tuple[Kind, ...] = (
+    Kind(
+        "held-start",
+        "held object",
+        ("what is in the {} hand at the start?", "what does the {} hand hold at first?"),
+        _held(0),
+        "kind",
+    ),
+    Kind(
+        "held-end",
+        "held object",
+        ("what is in the {} hand at the end?", "what does the {} hand hold finally?"),
+        _held(3),
+        "kind",
+    ),
+    Kind("others-start", "held object", ("what does the other person hold at the start?",), _others(0), "kind"),
+    Kind("others-end", "held object", ("what does the other person hold at the end?",), _others(3), "kind"),
+    Kind("hand-first", "which hand", ("which hand acts first?", "which hand is used first?"), _event(0, _hand)),
+    Kind("hand-last", "which hand", ("which hand acts last?", "which hand is used last?"), _event(1, _hand)),
+    Kind(
+        "held-colour-start",
+        "colour",
+        ("what colour is the thing in the {} hand at the start?",),
+        _held_colour(0),
+        "colour",
+    ),
+    Kind(
+        "held-colour-end", "colour", ("what colour is the thing in the {} hand at the end?",), _held_colour(3), "colour"
+    ),
+    Kind(
+        "handled-colour-first",
+        "colour",
+        ("what colour is the thing handled first?", "what colour is the first thing used?"),
+        _event(0, _colour),
+        "colour",
+    ),
+    Kind(
+        "handled-colour-last",
+        "colour",
+        ("what colour is the thing handled last?", "what colour is the last thing used?"),
+        _event(1, _colour),
+        "colour",
+    ),
+    Kind(
+        "others-colour-start",
+        "colour",
+        ("what colour is the thing of the other person at the start?",),
+        _others_colour(0),
+        "colour",
+    ),
+    Kind(
+        "others-colour-end",
+        "colour",
+        ("what colour is the thing of the other person at the end?",),
+        _others_colour(3),
+        "colour",
+    ),
+    Kind("on-table-start", "count", ("how many things are on the table at the start?",), _on_table(0)),
+    Kind("on-table-end", "count", ("how many things are on the table at the end?",), _on_table(3)),
+    Kind("full-hands-start", "count", ("how many hands hold something at the start?",), _full_hands(0)),
+    Kind("full-hands-end", "count", ("how many hands hold something at the end?",), _full_hands(3)),
+    Kind(
+        "things",
+        "count",
+        ("how many things are there in all?", "how many things can be seen?"),
+        lambda scene: iter([((), NUMBERS[len(scene.things)])]),
+    ),
+    Kind("exists", "existence", ("is there a {}?",), _exists),
+    Kind("lies-start", "existence", ("is the {} on the table at the start?",), _lies(0)),
+    Kind("lies-end", "existence", ("is the {} on the table at the end?",), _lies(3)),
+    Kind("empty-start", "existence", ("is the {} hand empty at the start?",), _empty(0)),
+    Kind("empty-end", "existence", ("is the {} hand empty at the end?",), _empty(3)),
+    Kind("other-person", "existence", ("does the other person appear?", "is there another person?"), _other_person),
+    Kind(
+        "hand-at-start", "place", ("where is the {} hand at the start?", "where does the {} hand begin?"), _hand_at(0)
+    ),
+    Kind("hand-at-end", "place", ("where is the {} hand at the end?", "where does the {} hand stop?"), _hand_at(3)),
+    Kind(
+        "at-place-start",
+        "relation",
+        ("what is at the {} at the start?",),
+        _at_place(0),
+        "kind",
+    ),
+    Kind(
+        "at-place-end",
+        "relation",
+        ("what is at the {} at the end?",),
+        _at_place(3),
+        "kind",
+    ),
+    Kind("happens-first", "action", ("what happens first?", "what is done first?"), _event(0, _verb), "verb"),
+    Kind("happens-last", "action", ("what happens last?", "what is done last?"), _event(1, _verb), "verb"),
+    Kind(
+        "handled-first",
+        "object of action",
+        ("what is handled first?", "what is the first thing used?"),
+        _event(0, _kind),
+        "kind",
+    ),
+    Kind(
+        "handled-last",
+        "object of action",
+        ("what is handled last?", "what is the last thing used?"),
+        _event(1, _kind),
+        "kind",
+    ),
+    Kind("object-of-verb", "object of action", ("what is {}?",), _object_of_verb, "kind"),
+    Kind("poured-into", "object of action", ("what is the {} poured into?",), _poured_into, "kind"),
+    Kind(
+        "happens-next",
+        "what next",
+        ("what happens after the {} is {}?", "what is done once the {} is {}?"),
+        _around(0, 1, _verb),
+        "verb",
+    ),
+    Kind("handled-next", "what next", ("what is handled after the {} is {}?",), _around(0, 1, _kind), "kind"),
+    Kind("happened-before", "what next", ("what happens before the {} is {}?",), _around(1, 0, _verb), "verb"),
+    Kind("handled-before", "what next", ("what is handled before the {} is {}?",), _around(1, 0, _kind), "kind"),
+    Kind(
+        "which-first",
+        "order of events",
+        ("what happens first: {} or {}?", "which comes first: {} or {}?"),
+        _either(_verb),
+    ),
+    Kind(
+        "which-handled-first",
+        "order of events",
+        ("what is handled first: {} or {}?", "which is used first: {} or {}?"),
+        _either(_kind),
+    ),
+)
 
 
 def captions(scene: Scene) -> list[tuple[str, str]]:

@@ -115,7 +115,7 @@ def _reading(found: dict[tuple[str, str], Comparison]) -> list[str]:
     if said:
         said.append(
             "Each is one trained student of one seed: the intervals hold for these students on other clips; "
-            "another seed can move a student by more."
+            "another seed can move a student by more (--seeds 3 trains each again)."
         )
     return said
 

@@ -1,0 +1,90 @@
+"""Qwen2-VL's packing and positions against the library's own image processor and rope index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from models.interface import ModelFault
+from models.packing import pack_rows
+
+RNG = np.random.default_rng(0)
+
+
+def noise(frames: int, height: int, width: int) -> Any:
+    return RNG.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+
+
+def library_patches(images: Any) -> tuple[torch.Tensor, list[list[int]]]:
+    """An image is, to the library, a video of two identical frames."""
+    processor = Qwen2VLImageProcessorPil(patch_size=16, merge_size=2, temporal_patch_size=2)
+    packed = processor([Image.fromarray(image) for image in images], return_tensors="pt")
+    return packed["pixel_values"], packed["image_grid_thw"].tolist()
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 128), (100, 70), (33, 250)])
+def test_patches_are_the_librarys_own(student: Any, size: tuple[int, int]) -> None:
+    images = noise(2, *size)
+    expected, grids = library_patches(images)
+    patches, grid = student.pack(np.repeat(images, 2, axis=0))  # each frame twice: a temporal pair of equals
+    assert [grid[0], *grid[1:]] == [len(grids), *grids[0][1:]]
+    torch.testing.assert_close(patches, expected, atol=1e-6, rtol=0)
+
+
+def test_a_temporal_pair_holds_one_frame_after_the_other(student: Any) -> None:
+    one, two = noise(2, 96, 96)
+    patches, grid = student.pack(np.stack([one, two]))
+    assert grid == (1, 6, 6)
+    pair = patches.reshape(36, 3, 2, 16, 16)
+    for moment, frame in enumerate((one, two)):
+        expected = library_patches(frame[None])[0].reshape(36, 3, 2, 16, 16)[:, :, moment]
+        torch.testing.assert_close(pair[:, :, moment], expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_odd_last_frame_is_repeated(student: Any, count: int) -> None:
+    frames = noise(count, 96, 96)
+    odd, grid = student.pack(frames)
+    even, same = student.pack(np.concatenate([frames, frames[-1:]]))
+    assert grid == same == ((count + 1) // 2, 6, 6)
+    assert torch.equal(odd, even)
+
+
+def test_a_clip_is_wrapped_in_vision_tokens(student: Any, items: Any) -> None:
+    prepared = student.prepare(items[0].clip.frames(), ["?"])
+    assert prepared.grid == (2, 6, 6)
+    assert int(prepared.visual.sum()) == 2 * 3 * 3
+    text = student.tokenizer.decode(prepared.prefix_ids)
+    assert text.endswith("<|vision_start|>" + "<|video_pad|>" * 18 + "<|vision_end|>")
+    assert student.tokenizer.decode(prepared.prefix_ids[prepared.visual]) == "<|video_pad|>" * 18
+
+
+@pytest.mark.parametrize(("frames", "size"), [(4, (96, 96)), (2, (64, 160)), (5, (160, 64))])
+def test_positions_are_those_of_the_librarys_rope_index(student: Any, frames: int, size: tuple[int, int]) -> None:
+    prepared = student.prepare(noise(frames, *size), ["which hand holds the cup at the start?"])
+    with torch.inference_mode():
+        packed = pack_rows(student.embed([prepared]), [[student.answer_ids("left")]], student.embed_ids)
+    ids = torch.tensor([[*prepared.prefix_ids.tolist(), *prepared.questions[0], *student.answer_ids("left")[:-1]]])
+    video = (ids == student.model.config.video_token_id).int() * 2
+    expected, _ = student.model.model.get_rope_index(ids, video, video_grid_thw=torch.tensor([prepared.grid]))
+    assert torch.equal(packed.positions, expected)
+
+
+def test_every_question_of_a_clip_continues_from_its_prefix(student: Any, items: Any) -> None:
+    prepared = student.prepare(items[0].clip.frames(), ["is there a cup?", "is there a bowl?"])
+    with torch.inference_mode():
+        embedded = student.embed([prepared])
+        packed = pack_rows(embedded, [[(), ()]], student.embed_ids)
+    for segment in (1, 2):
+        start = packed.positions[:, 0, packed.segments[0] == segment][:, 0]
+        assert start.tolist() == [embedded[0].next_position] * 3
+
+
+def test_a_tokenizer_without_vision_tokens_is_a_fault(build: Any) -> None:
+    with pytest.raises(ModelFault, match=r"initial.tokenizer_extra: qwen2_vl needs <\|vision_end\|>"):
+        build("student", tokenizer_extra=["<|vision_start|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"])

@@ -1,0 +1,159 @@
+"""The suites as a user runs them: plain `pytest suites`, in a process of its own, on the micro pair.
+
+    pytest tests/suites -m slow
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.record import load_run
+
+ROOT = Path(__file__).resolve().parents[2]
+MICRO = str(ROOT / "tests" / "data" / "micro.yaml")
+
+
+@dataclass
+class Home:
+    """Artifacts and results of this test session, and a way to run the suites on them."""
+
+    folder: Path
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        places = ["--cache", str(self.folder / "artifacts"), "--results", str(self.folder / "results")]
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "suites", *places, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    @property
+    def results(self) -> Path:
+        return next((self.folder / "results" / "micro").iterdir())
+
+    def records(self) -> list[Path]:
+        return sorted(self.results.rglob("0*.json"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def first(home: Home) -> subprocess.CompletedProcess[str]:
+    """Everything, from nothing: trains, measures, reports."""
+    return home.run("--pair", MICRO)
+
+
+@pytest.mark.slow
+def test_a_first_run_trains_measures_and_says_what_to_ship(home: Home, first) -> None:
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-2000:]
+    assert "teacher: sees" in first.stdout + first.stderr, "training is watched"
+    assert "report:" in first.stdout
+    assert (home.results / "report.html").read_text().count("<html") == 1
+    run = load_run(home.results)
+    rows = {(record.suite, record.variant) for record in run.records}
+    deployable = {"baseline", "int8", "distilled", "distilled-int8"}
+    assert {variant for suite, variant in rows if suite == "latency"} == deployable
+    assert {variant for suite, variant in rows if suite == "vram"} == deployable
+    controls = {"undistilled", "finetuned", "hard-labels"}
+    assert {variant for suite, variant in rows if suite == "agreement"} == deployable | controls
+
+
+@pytest.mark.slow
+def test_every_measurement_has_a_unit_a_count_and_how_it_was_made(home: Home, first) -> None:
+    for record in load_run(home.results).records:
+        assert record.artifacts, "the digest of the weights"
+        for measurement in record.measurements:
+            assert measurement.unit
+            assert measurement.n >= 1
+            assert measurement.how
+
+
+@pytest.mark.slow
+def test_baseline_agrees_with_itself_exactly(home: Home, first) -> None:
+    run = load_run(home.results)
+    record = next(r for r in run.records if r.suite == "agreement" and r.variant == "baseline")
+    values = {m.metric: m.value for m in record.measurements}
+    assert (values["agreement"], values["top1"], values["kl"], values["flips"]) == (1.0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.slow
+def test_the_second_run_finds_every_artifact_and_compares_with_the_first(home: Home, first) -> None:
+    before = len(home.records())
+    again = home.run("--pair", MICRO, "--variants", "baseline,distilled", "-k", "first_token", "--benchmark-compare")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-2000:]
+    assert "sees" not in again.stdout + again.stderr, "nothing is trained again"
+    assert "(0001_" in again.stdout, "pytest-benchmark's own table shows both runs"
+    assert len(home.records()) == before + 1
+
+
+@pytest.mark.slow
+def test_disabled_benchmarks_run_each_target_once_and_record_nothing(home: Home, first) -> None:
+    before = home.records()
+    smoke = home.run("--pair", MICRO, "--benchmark-disable", "-k", "baseline and not memory")
+    assert smoke.returncode == 0, smoke.stdout[-3000:]
+    assert "no report" in smoke.stdout
+    assert home.records() == before
+
+
+@pytest.mark.slow
+def test_a_failed_tests_numbers_are_not_recorded(home: Home, first, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(hookwrapper=True)\n"
+        "def pytest_runtest_call(item):\n"
+        "    outcome = yield\n"
+        "    if 'baseline' in item.name: outcome.force_exception(AssertionError('not good enough'))\n"
+    )
+    before = len(home.records())
+    failed = home.run(
+        *("--pair", MICRO, "-p", "failing", "--variants", "baseline,distilled", "-k", "inter_token"),
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert failed.returncode == 1
+    assert len(home.records()) == before + 1
+    names = [row["name"] for row in json.loads(home.records()[-1].read_text())["benchmarks"]]
+    assert names
+    assert not [name for name in names if "baseline" in name]
+
+
+@pytest.mark.slow
+def test_an_altered_artifact_in_a_folder_of_the_users_is_named_and_left_alone(home: Home, first, tmp_path: Path) -> None:
+    weights = next((home.folder / "artifacts").glob("teacher-answers-*/model.safetensors"))
+    whole = weights.read_bytes()
+    try:
+        weights.write_bytes(whole[:-1] + b"\x00")
+        refused = home.run("--pair", MICRO, "-k", "first_token and baseline")
+        assert refused.returncode == 2
+        assert "model.safetensors" in refused.stdout
+        assert "--rebuild" in refused.stdout
+        assert "Traceback" not in refused.stdout
+    finally:
+        weights.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pair", "tinny"], "did you mean tiny?"),
+        (["--pair", "no/such.yaml"], "no such pair file"),
+        (["--pair", "tiny", "--variants", "int9"], "unknown variant 'int9'; there are baseline"),
+        (["--pair", "tiny", "--seeds", "0"], "--seeds 0"),
+        ([], "suites need a pair"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(home: Home, arguments: list[str], said: str) -> None:
+    refused = home.run(*arguments)
+    assert refused.returncode == 2
+    assert said in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
