@@ -52,6 +52,9 @@ def _module(data: DataSpec) -> ModuleType:
     if not data.dataset.isidentifier() or find_spec(name) is None:
         raise DataError(f"unknown dataset {oneline(data.dataset)!r}: there is no harness/qa/{oneline(data.dataset)}.py")
     module = import_module(name)
+    frames = getattr(module, "FRAMES", data.frames)
+    if frames != data.frames:
+        raise DataError(f"data.frames is {data.frames}, but every clip of {data.dataset!r} has {frames}")
     if not hasattr(module, "load_split"):
         raise DataError(f"harness/qa/{data.dataset}.py is not a dataset: it has no load_split")
     return module

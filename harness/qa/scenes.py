@@ -19,6 +19,7 @@ from harness.qa.render import render
 from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories, template_names
 from harness.qa.world import Scene, make_scene
 
+FRAMES = 4  # keyframes of a clip: start and end of two events
 MULTIPLE_CHOICE = 0.06  # share of questions asked with lettered options, where the answer has a domain
 
 

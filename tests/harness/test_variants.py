@@ -39,9 +39,7 @@ def test_every_loading_function_can_be_found_by_its_name() -> None:
     assert {variant.loader for variant in VARIANTS.values()} == {"harness.variants:native", "harness.variants:int8"}
 
 
-def test_the_example_in_the_docs_loads_a_variant(
-    monkeypatch: pytest.MonkeyPatch, lineage: Any
-) -> None:
+def test_the_example_in_the_docs_loads_a_variant(monkeypatch: pytest.MonkeyPatch, lineage: Any) -> None:
     text = (ROOT / "docs" / "adding-a-variant.md").read_text()
     example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert example is not None

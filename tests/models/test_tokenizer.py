@@ -57,11 +57,18 @@ def test_the_models_of_a_pair_share_a_prefix_of_ids_and_no_more(teacher: Any, st
     assert len({len(mine), len(theirs), shared}) == 3
 
 
-def test_the_embedding_has_rows_that_no_token_uses(model: Any) -> None:
-    rows = model.model.get_input_embeddings().weight.shape[0]
-    assert rows == model.head.weight.shape[0]
-    assert rows > len(model.tokenizer)
-    assert rows % (128 if model.position_axes == 1 else 8) == 0
+def test_embedding_and_head_are_padded_as_qwen_pads(model: Any, build: Any) -> None:
+    """To a multiple, with rows that no token uses; the two sides of a pair end up with different ones."""
+    side = "teacher" if model.position_axes == 1 else "student"
+    padded = build(side, pad_vocab_to=256)
+    rows = padded.model.get_input_embeddings().weight.shape[0]
+    assert rows == padded.head.weight.shape[0] == -(-len(model.tokenizer) // 256) * 256 > len(model.tokenizer)
+    assert len(build(side, pad_vocab_to=1).head.weight) == len(model.tokenizer)
+
+
+def test_the_teacher_and_the_student_differ_in_rows(teacher: Any, student: Any) -> None:
+    assert len(teacher.head.weight) > len(teacher.tokenizer)
+    assert len(teacher.head.weight) != len(student.head.weight)
 
 
 def test_each_word_is_one_token_in_a_question_and_in_an_answer(model: Any) -> None:

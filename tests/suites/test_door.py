@@ -1,6 +1,6 @@
 """The suites as a user runs them: plain `pytest suites`, in a process of its own, on the micro pair.
 
-    pytest tests/suites -m slow
+pytest tests/suites -m slow
 """
 
 import json
@@ -128,7 +128,9 @@ def test_a_failed_tests_numbers_are_not_recorded(home: Home, first, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_an_altered_artifact_in_a_folder_of_the_users_is_named_and_left_alone(home: Home, first, tmp_path: Path) -> None:
+def test_an_altered_artifact_in_a_folder_of_the_users_is_named_and_left_alone(
+    home: Home, first, tmp_path: Path
+) -> None:
     weights = next((home.folder / "artifacts").glob("teacher-answers-*/model.safetensors"))
     whole = weights.read_bytes()
     try:

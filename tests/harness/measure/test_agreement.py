@@ -98,7 +98,7 @@ def test_answers_to_other_questions_are_not_compared(answers: Answers) -> None:
 # --- flips with their frames
 
 
-def test_flips_come_surest_first_one_a_clip_with_png_frames(answers: Answers) -> None:
+def test_flips_come_surest_first_one_a_clip_with_their_frames(answers: Answers) -> None:
     base = altered(answers, *((n, "cup", 1.0) for n in range(len(answers.items))))
     other = altered(base, (0, "bowl", 0.2), (1, "book", 0.9), (4, "ball", 0.5), (8, "A cup", 0.99))
     flips = agreement.flips_in_detail(other, base)
@@ -107,11 +107,11 @@ def test_flips_come_surest_first_one_a_clip_with_png_frames(answers: Answers) ->
     assert len(flips[0]["frames"]) == len(frames)
     for uri, frame in zip(flips[0]["frames"], frames, strict=True):
         head, _, content = uri.partition(",")
-        assert head == "data:image/png;base64"
         with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert head == f"data:image/{str(image.format).lower()};base64"
             shown = np.asarray(image.convert("RGB")).astype(int)
         assert shown.shape == frame.shape
-        assert abs(shown - frame).mean() < 12, "64 colours are enough to see by"
+        assert abs(shown - frame).mean() < 12, "good enough to see by"
 
 
 def test_long_clips_of_large_frames_are_shown_small() -> None:
