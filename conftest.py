@@ -108,10 +108,19 @@ def student(door: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def loaded(door: Any) -> Iterator[Any]:
+def loaded(door: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """At most one variant in memory at a time, shared by the suites that ask for the same one."""
+    with one_line(), door.unmuted():
+        door.make_ahead(cases_of(request.session.items))
     with one_line():
         yield door.loader()
+
+
+def cases_of(items: list[pytest.Item]) -> list[Any]:
+    """The variants that the collected tests will ask for."""
+    params = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    names = ("variant", "trained_variant", "variant_files")
+    return list(dict.fromkeys(found[name] for found in params for name in names if name in found))
 
 
 @pytest.fixture(scope="session")

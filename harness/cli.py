@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import FirstSightError, UsageError
+from harness.errors import FirstSightError, UsageError, oneline
 
 if TYPE_CHECKING:
     from harness.distill.lineage import Lineage
@@ -22,6 +22,7 @@ EPILOG = """examples:
   firstsight finetune --pair tiny --split gold      fine-tune on gold answers
   firstsight report results/tiny/cpu                render the report again from its record
   firstsight data sheet --pair tiny --out sheet.png look at clips, questions and answers
+  firstsight make --pair tiny teacher distilled:1   any weights of a pair, by name and seed
 """
 
 
@@ -48,6 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="command")
+
+    make = commands.add_parser("make", help="make (or find) weights of a pair", epilog=EPILOG.splitlines()[6])
+    _pair_options(make)
+    make.add_argument(
+        "what",
+        nargs="+",
+        metavar="WEIGHTS",
+        help="teacher, undistilled, distilled, hard-labels, finetuned; distilled:1 is seed 1",
+    )
+    make.set_defaults(run=_make)
 
     distill = commands.add_parser(
         "distill", help="train the student from its teacher, or find it", epilog=EPILOG.splitlines()[1]
@@ -89,6 +100,17 @@ def _pair_options(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
     )
     parser.add_argument("--rebuild", action="store_true", help="make again what is found")
+
+
+def _make(options: argparse.Namespace) -> int:
+    lineage = _lineage(options)
+    for what in options.what:
+        name, _, seed = what.partition(":")
+        if seed and not seed.isdecimal():
+            raise UsageError(f"{oneline(what)}: the seed after the colon is a number, as in distilled:1")
+        weights = lineage.weights(name, int(seed or 0))
+        print(f"{what}: {weights.folder}")
+    return 0
 
 
 def _distill(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from harness.artifact import Store
+from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage, Weights
 from harness.errors import UsageError
 from harness.measure import environment
@@ -58,6 +59,11 @@ class Case:
     @property
     def id(self) -> str:
         return self.variant.name if self.seed == 0 else f"{self.variant.name}-seed{self.seed}"
+
+    @property
+    def weights(self) -> str:
+        """What `firstsight make` calls them."""
+        return self.variant.weights if self.seed == 0 else f"{self.variant.weights}:{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Doorway:
             lineage,
             results,
         )
-        self.device = lineage.device
+        self.device, self.pair_file, self.rebuild = lineage.device, pair.name, False
         self._mute = _Unmuting()
 
     @classmethod
@@ -126,11 +132,16 @@ class Doorway:
         results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
         door._mute = mute
+        door.pair_file, door.rebuild = options.pair, options.rebuild
         return door
 
     def unmute(self, capture: Any) -> None:
         """Progress bars are drawn although pytest captures output."""
         self._mute.capture = capture
+
+    def unmuted(self) -> AbstractContextManager[object]:
+        """Lets what runs inside write to the terminal."""
+        return self._mute()
 
     # --- cases -------------------------------------------------------------------------------------
 
@@ -161,6 +172,17 @@ class Doorway:
             return kept[case]
 
         return load_case
+
+    def make_ahead(self, cases: Iterable[Case]) -> None:
+        """Make the weights of these cases side by side, where that is faster and nothing is there yet."""
+        if self.device.type != "cpu" or self.rebuild or not spare_cores(self.pair):
+            return
+        wanted = ["teacher", *(case.weights for case in cases)]
+        if any(name not in ("teacher", "undistilled") for name in wanted):
+            wanted.append("undistilled")
+        found = chains(self.lineage.missing(list(dict.fromkeys(wanted))))
+        if len(found) > 1:
+            make_ahead(self.pair_file, self.lineage.store.root, found)
 
     def files(self, case: Case) -> Files:
         return Files(case, self.lineage.weights(case.variant.weights, case.seed))

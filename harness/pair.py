@@ -105,6 +105,9 @@ class Recipe(Section):
     checkpoint_every: Count | None = Field(None, description="steps between checkpoints; null: at evaluations")
     val_clips: Count | None = Field(None, description="clips of val an evaluation looks at; null: all")
     seed: Seed = Field(0, description="order of the clips, and dropout if any")
+    threads: Count | None = Field(
+        None, description="CPU threads of a training on a CPU, which fixes the order of its sums; null: torch's own"
+    )
     teacher_format: Literal["native", "int8"] = Field("native", description="how the teacher is loaded (distill)")
     types: Many[str] | None = Field(
         None, min_length=1, description="types of items learnt from; null: every question, no descriptions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ def watcher(
     def start(title: str) -> Iterator[Callable[[int, int, str], None]]:
         with unmuted() if unmuted else _nothing():
             out = stream or sys.stderr  # looked up here: capture swaps it
-            if out.isatty():
+            if out.isatty() and os.environ.get("FIRSTSIGHT_BARS") != "lines":
                 with tqdm(desc=title, file=out, dynamic_ncols=True, unit="step", leave=True) as bar:
                     yield lambda done, total, note: _draw(bar, done, total, note)
             else:

@@ -31,6 +31,7 @@ from models.tokenizer import build_tokenizer
 
 transformers_logging.disable_progress_bar()  # only the harness's doors draw
 
+ENDING = "<|im_end|>"  # ChatML's end of a turn, with which every answer ends
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n"
 
 
@@ -69,7 +70,7 @@ class Architecture(ABC):
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.ending_id = int(tokenizer.get_vocab()["<|im_end|>"])
+        self.ending_id = int(tokenizer.get_vocab()[ENDING])
         self._question_ids: dict[str, tuple[int, ...]] = {}
         self._system_ids = self._text_ids(SYSTEM, special=True)
 
@@ -109,13 +110,12 @@ class Architecture(ABC):
         options |= load_options(format)
         try:
             model, told = cls.read(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelFault(f"{folder}: cannot be loaded: {str(error).partition(chr(10))[0]}") from error
         for what in ("missing", "unexpected", "mismatched"):  # transformers would go on with random weights
             if keys := sorted(told[f"{what}_keys"]):
                 raise ModelFault(f"{folder}: cannot be loaded: {len(keys)} {what} weights, such as {keys[0]}")
-        return cls(model.eval(), tokenizer)
+        return cls(model.eval(), read_tokenizer(folder))
 
     @classmethod
     def initialise(
@@ -295,6 +295,15 @@ class Architecture(ABC):
             use_cache=cache is not None,
         )
         return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder, without its weights. ModelFault when it is not whole."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelFault(f"{folder}: its tokenizer cannot be loaded: {str(error).partition(chr(10))[0]}") from error
+    return tokenizer
 
 
 def architecture(name: str) -> type[Architecture]:

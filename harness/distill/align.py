@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
-from models.interface import Architecture
+from models.interface import ENDING
 
 
 def shared_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> int:
@@ -24,13 +24,14 @@ def shared_vocabulary(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBa
     return count
 
 
-def require_shared(teacher: Architecture, student: Architecture) -> int:
+def require_shared(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerBase) -> int:
     """The number of shared ids, checked to hold the ending token; ModelError when they do not."""
-    shared = shared_vocabulary(teacher.tokenizer, student.tokenizer)
-    if teacher.ending_id != student.ending_id or teacher.ending_id >= shared:
+    shared = shared_vocabulary(teacher, student)
+    endings = [tokenizer.get_vocab().get(ENDING, -1) for tokenizer in (teacher, student)]
+    if not 0 <= endings[0] == endings[1] < shared:
         raise ModelError(
             f"teacher and student share only the ids below {shared}, which leaves out the ending token "
-            f"(<|im_end|> is {teacher.ending_id} and {student.ending_id}); distilling needs a common prefix of ids"
+            f"({ENDING} is {endings[0]} and {endings[1]}); distilling needs a common prefix of ids"
         )
     return shared
 

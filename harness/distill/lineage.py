@@ -20,16 +20,17 @@ from typing import Any, Literal
 
 import torch
 
-from harness.artifact import Artifact, Store, folder_digest
+from harness.artifact import Artifact, Make, Store, digest_of, folder_digest
 from harness.distill.align import require_shared
 from harness.distill.lessons import Lesson, gold_lessons, teacher_lessons
 from harness.distill.targets import Targets, load_targets, make_targets
+from harness.distill.threads import cpu_threads
 from harness.distill.train import Progress, train
 from harness.errors import ModelError, UsageError, oneline
 from harness.pair import ModelSpec, Pair, Recipe
 from harness.qa.datasets import load_items, load_lexicon
 from harness.qa.items import QAItem
-from models.interface import Architecture, architecture
+from models.interface import Architecture, architecture, read_tokenizer
 
 Arm = Literal["distilled", "hard-labels", "finetuned"]
 ARMS: tuple[Arm, ...] = ("distilled", "hard-labels", "finetuned")
@@ -55,6 +56,10 @@ class Watcher:
     )
 
 
+class _NotMade(Exception):
+    """An artifact that would have to be made."""
+
+
 class Lineage:
     """The artifacts of one pair in one store. `seed` shifts the seed of the student's arms, nothing else."""
 
@@ -67,8 +72,10 @@ class Lineage:
         watcher: Watcher = Watcher(),
         rebuild: bool = False,
     ) -> None:
-        self.pair, self._store, self.device = pair, store, torch.device(device)
+        self.pair, self.store, self.device = pair, store, torch.device(device)
         self._watcher, self._rebuild = watcher, rebuild
+        self._only_find = False
+        self._made: set[str] = set()  # with `rebuild`, what this lineage has made again already
 
     # --- the models --------------------------------------------------------------------------------
 
@@ -81,6 +88,19 @@ class Lineage:
     def undistilled(self) -> Weights:
         """The student before it has learnt from the teacher."""
         return self._from_spec("student", self.pair.student)
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Which of these weights (`name` or `name:seed`) are not made yet. Makes nothing."""
+        finder = Lineage(self.pair, self.store, device=self.device)
+        finder._only_find = True
+        absent = []
+        for what in names:
+            name, _, seed = what.partition(":")
+            try:
+                finder.weights(name, int(seed or 0))
+            except _NotMade:
+                absent.append(what)
+        return absent
 
     def weights(self, name: str, seed: int = 0) -> Weights:
         """The weights a variant is loaded from, by the name in `harness/variants.py`."""
@@ -164,10 +184,7 @@ class Lineage:
     @cached_property
     def shared_vocabulary(self) -> int:
         """How many ids teacher and student share (from their tokenizers)."""
-        return require_shared(
-            self._load(self.pair.teacher, self.teacher.folder),
-            self._load(self.pair.student, self.undistilled.folder),
-        )
+        return require_shared(read_tokenizer(self.teacher.folder), read_tokenizer(self.undistilled.folder))
 
     def targets(self, split: str) -> Artifact:
         """The teacher's answers and states on every question of a split."""
@@ -183,7 +200,7 @@ class Lineage:
 
         def make(folder: Path) -> Mapping[str, Any]:
             teacher = self._load(spec, self.teacher.folder, self.pair.recipe.teacher_format)
-            with self._watcher.start(f"teacher answers {split}") as tell:
+            with self._threads(self.pair.recipe), self._watcher.start(f"teacher answers {split}") as tell:
                 make_targets(
                     teacher,
                     self._items(split),
@@ -195,7 +212,7 @@ class Lineage:
                 )
             return {"split": split}
 
-        return self._store.get("targets", key, make, rebuild=self._rebuild)
+        return self._artifact("targets", key, make)
 
     # --- making ------------------------------------------------------------------------------------
 
@@ -283,7 +300,7 @@ class Lineage:
         targets: Targets | None = None,
         held_out_targets: Targets | None = None,
     ) -> Mapping[str, Any]:
-        with self._watcher.start(title) as tell:
+        with self._threads(recipe), self._watcher.start(title) as tell:
             validated = ""
 
             def watch(progress: Progress) -> None:
@@ -312,9 +329,23 @@ class Lineage:
             "answers": sum(len(lesson.answers) for lesson in lessons),
         }
 
-    def _get(self, kind: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any] | None]) -> Weights:
-        artifact = self._store.get(kind, key, make, rebuild=self._rebuild)
+    def _get(self, kind: str, key: Mapping[str, Any], make: Make) -> Weights:
+        artifact = self._artifact(kind, key, make)
         return Weights(artifact.path, artifact.digest, artifact.meta)
+
+    def _artifact(self, kind: str, key: Mapping[str, Any], make: Make) -> Artifact:
+        digest = digest_of(kind, key)
+        if self._only_find:
+            found = self.store.find(kind, key)
+            if found is None:
+                raise _NotMade(kind)
+            return found
+        again = self._rebuild and digest not in self._made
+        self._made.add(digest)
+        return self.store.get(kind, key, make, rebuild=again)
+
+    def _threads(self, recipe: Recipe) -> AbstractContextManager[None]:
+        return cpu_threads(recipe.threads if self.device.type == "cpu" else None)
 
     def _load(self, spec: ModelSpec, folder: Path, format: str = "native") -> Architecture:
         kind = architecture(spec.architecture)

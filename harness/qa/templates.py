@@ -251,10 +251,8 @@ ASKED: tuple[Kind, ...] = (
     Kind("empty-start", "existence", ("is the {} hand empty at the start?",), _empty(0)),
     Kind("empty-end", "existence", ("is the {} hand empty at the end?",), _empty(3)),
     Kind("other-person", "existence", ("does the other person appear?", "is there another person?"), _other_person),
-    Kind(
-        "hand-at-start", "place", ("where is the {} hand at the start?", "where does the {} hand begin?"), _hand_at(0)
-    ),
-    Kind("hand-at-end", "place", ("where is the {} hand at the end?", "where does the {} hand stop?"), _hand_at(3)),
+    Kind("hand-at-start", "place", ("where is the {} hand at the start?",), _hand_at(0)),
+    Kind("hand-at-end", "place", ("where is the {} hand at the end?",), _hand_at(3)),
     Kind(
         "at-place-start",
         "relation",

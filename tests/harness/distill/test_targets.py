@@ -135,11 +135,11 @@ def test_tokenizers_with_too_little_in_common_are_refused(build: Any, teacher: A
     other = build("student", words=("zebra", "quokka"))
     shared = shared_vocabulary(teacher.tokenizer, other.tokenizer)
     with pytest.raises(ModelError, match=rf"share only the ids below {shared}, which leaves out the ending token"):
-        require_shared(teacher, other)
+        require_shared(teacher.tokenizer, other.tokenizer)
 
 
 def test_tokenizers_of_the_pair_share_all_but_their_own_tokens(teacher: Any, student: Any) -> None:
-    assert require_shared(teacher, student) == len(teacher.tokenizer) - 2
+    assert require_shared(teacher.tokenizer, student.tokenizer) == len(teacher.tokenizer) - 2
 
 
 # --- order
