@@ -30,12 +30,25 @@ TABLE, EDGE, WATER = (150, 118, 84), (96, 80, 66), (120, 200, 255)
 
 def render(scene: Scene) -> Frames:
     """uint8 RGB `[4, 96, 96, 3]` of the scene's keyframes; a little sensor noise, fixed by the scene's seed."""
-    rng = np.random.default_rng([11, scene.seed])
-    shown = [_keyframe(_table(scene.light, moment), keyframe) for moment, keyframe in enumerate(scene.keyframes)]
-    frames = np.stack(shown)
-    noise = rng.integers(-6, 7, size=frames.shape, dtype=np.int16)
-    noisy: Frames = np.clip(frames.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+    frames = np.stack(
+        [_keyframe(_table(scene.light, moment), keyframe) for moment, keyframe in enumerate(scene.keyframes)]
+    )
+    noise = np.frombuffer(np.random.default_rng([11, scene.seed]).bytes(frames.size), np.uint8).reshape(frames.shape)
+    # 0…12 of noise upon colours squeezed by 6 at either end: the same as ±6 clipped, without leaving uint8
+    noisy: Frames = np.minimum(np.maximum(frames, 6), 249) - 6 + noise % 13
     return noisy
+
+
+@cache
+def _wood(moment: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """The lit table at a moment `[96, 96, 3]` and the two axes that a clip's own light runs along."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE - 0.5
+    wood = np.where((y > 2 * 32 / SIZE - 0.5)[..., None], EDGE, TABLE)
+    tint = np.stack([1 - 0.5 * y, np.full_like(x, 1.15 - 0.15 * moment), 1 - 0.8 * x], axis=-1)
+    grain = 1 + 0.03 * np.sin(y * 60 + 3 * np.sin(x * 9))
+    parts = (wood * tint * grain[..., None], wood * tint * 0.05 * x[..., None], wood * tint * 0.05 * y[..., None])
+    lit, along_x, along_y = (part.astype(np.float32) for part in parts)
+    return lit, along_x, along_y
 
 
 def _table(light: tuple[float, float], moment: int) -> NDArray[np.uint8]:
@@ -43,12 +56,9 @@ def _table(light: tuple[float, float], moment: int) -> NDArray[np.uint8]:
 
     The light tells a patch where and when it is: to towers with rotary positions only, and to a pooled token.
     """
-    y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE - 0.5
-    grain = 1 + 0.03 * np.sin(y * 60 + 3 * np.sin(x * 9)) + 0.05 * (light[0] * x + light[1] * y)
-    wood = np.where((y > 2 * 32 / SIZE - 0.5)[..., None], EDGE, TABLE) * grain[..., None]
-    tint = np.stack([1 - 0.5 * y, np.full_like(x, 1.15 - 0.15 * moment), 1 - 0.8 * x], axis=-1)
-    lit: NDArray[np.uint8] = np.clip(wood * tint, 0, 255).astype(np.uint8)
-    return lit
+    lit, along_x, along_y = _wood(moment)
+    table: NDArray[np.uint8] = (lit + np.float32(light[0]) * along_x + np.float32(light[1]) * along_y).astype(np.uint8)
+    return table
 
 
 def _keyframe(background: NDArray[np.uint8], keyframe: Keyframe) -> NDArray[np.uint8]:
