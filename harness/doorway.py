@@ -95,6 +95,13 @@ class Examined:
         return self.loaded.model
 
     @property
+    def flips_kept(self) -> int:
+        """How many disagreements are kept with their frames: those of what may be shipped come first."""
+        if self.seed:
+            return 0
+        return 8 if self.case.variant.control else 24
+
+    @property
     def training(self) -> Mapping[str, Any] | None:
         """How the weights were trained, for the report's curve; None for weights that were given."""
         return dict(self.weights.meta) or None

@@ -16,8 +16,8 @@ def test_agreement(benchmark, trained_variant, teacher, examine, blind, record):
         "agreement",
         {"questions": len(answers.items), "seed": trained_variant.seed},
         figures,
-        items=items_in_detail(answers, teacher.answers),
-        flips=flips_in_detail(answers, teacher.answers),
+        items=items_in_detail(answers, teacher.answers, asked=trained_variant.name == "baseline"),
+        flips=flips_in_detail(answers, teacher.answers, most=trained_variant.flips_kept),
         blind=blind,
         training=trained_variant.training,
     )

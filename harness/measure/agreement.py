@@ -102,16 +102,17 @@ def correctness(answers: Answers) -> NDArray[np.bool_]:
     return np.array([is_correct(item, text) for item, text in zip(answers.items, answers.texts, strict=True)])
 
 
-def items_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]:
-    """One plain row an item, so that paired tests can be run from the record alone."""
+def items_in_detail(answers: Answers, teachers: Answers, asked: bool = True) -> list[dict[str, Any]]:
+    """One plain row an item, so that paired tests can be run from the record alone.
+
+    With `asked`, also what was asked, gold and the teacher's answer: once a run is enough.
+    """
     return [
         {
             "id": item.id,
             "clip": item.clip.id,
             "type": item.type,
-            "question": item.prompt,
-            "gold": item.gold,
-            "teacher": theirs,
+            **({"question": item.prompt, "gold": item.gold, "teacher": theirs} if asked else {}),
             "answer": text,
             "agrees": is_same(text, theirs),
             "correct": is_correct(item, text),
@@ -121,15 +122,15 @@ def items_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]
     ]
 
 
-def flips_in_detail(answers: Answers, teachers: Answers) -> list[dict[str, Any]]:
-    """The disagreements where both were surest, with their frames as data URIs, at most one a clip."""
+def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT) -> list[dict[str, Any]]:
+    """The disagreements where both were surest, with their frames as data URIs, at most one a clip and `most` in all."""
     differing = [index for index, same in enumerate(agreeing(answers, teachers)) if not same]
     differing.sort(key=lambda i: (-answers.sure[i] * teachers.sure[i], answers.items[i].id))
     kept: list[dict[str, Any]] = []
     clips: set[str] = set()
     for index in differing:
         item = answers.items[index]
-        if item.clip.id in clips or len(kept) == FLIPS_KEPT:
+        if item.clip.id in clips or len(kept) >= most:
             continue
         clips.add(item.clip.id)
         kept.append(
