@@ -34,6 +34,8 @@ from models.interface import Architecture, architecture, read_tokenizer
 
 Arm = Literal["distilled", "hard-labels", "finetuned"]
 ARMS: tuple[Arm, ...] = ("distilled", "hard-labels", "finetuned")
+LABELS = {"distilled": "teacher, with probabilities", "hard-labels": "teacher", "finetuned": "gold"}
+UNTRAINED = ("ahead.py", "blind.py", "contact_sheet.py", "grading.py")  # sources without a say in a training
 LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes")
 VAL = "val"
 
@@ -150,6 +152,7 @@ class Lineage:
                 shared=shared,
                 targets=targets if soft else None,
                 held_out_targets=val_targets if soft else None,
+                labels=LABELS[arm],
             )
 
         return self._get(f"student-{arm}", key, make)
@@ -168,6 +171,8 @@ class Lineage:
                 "max_steps": steps,
                 "evaluate_every": recipe.evaluate_every or -(-clips // recipe.batch_clips),
                 "alpha": 0.0,
+                "method": "finetune",
+                "teacher_format": "native",
             }
         elif arm == "hard-labels":
             changes["alpha"] = 0.0
@@ -299,6 +304,7 @@ class Lineage:
         shared: int | None = None,
         targets: Targets | None = None,
         held_out_targets: Targets | None = None,
+        labels: str = "gold",
     ) -> Mapping[str, Any]:
         with self._threads(recipe), self._watcher.start(title) as tell:
             validated = ""
@@ -327,6 +333,7 @@ class Lineage:
             "recipe": _plain(recipe),
             "clips": len(lessons),
             "answers": sum(len(lesson.answers) for lesson in lessons),
+            "labels": labels,
         }
 
     def _get(self, kind: str, key: Mapping[str, Any], make: Make) -> Weights:
@@ -391,6 +398,6 @@ def _source_digest() -> str:
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for folder in ("harness/distill", "harness/qa", "models"):
-        for file in sorted((root / folder).glob("*.py")):
+        for file in sorted(f for f in (root / folder).glob("*.py") if f.name not in UNTRAINED):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -123,7 +123,7 @@ def items_in_detail(answers: Answers, teachers: Answers, asked: bool = True) -> 
 
 
 def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT) -> list[dict[str, Any]]:
-    """The disagreements where both were surest, with their frames as data URIs, at most one a clip and `most` in all."""
+    """The `most` disagreements where both were surest, at most one a clip, with their frames as data URIs."""
     differing = [index for index, same in enumerate(agreeing(answers, teachers)) if not same]
     differing.sort(key=lambda i: (-answers.sure[i] * teachers.sure[i], answers.items[i].id))
     kept: list[dict[str, Any]] = []
