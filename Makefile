@@ -13,7 +13,7 @@ export PYTHONNOUSERSITE := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bench test check report clean
+.PHONY: help bench test check  clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,16 +22,13 @@ bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PA
 	@$(RUN) pytest suites --pair $(PAIR) $(ARGS)
 
 test: $(VENV)/dev.done ## all tests (ARGS=…)
-	@$(RUN) pytest tests $(ARGS)
+	@$(RUN) pytest $(or $(ARGS),tests)
 
 check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) pytest -q tests/test_arrows.py
-
-report: $(VENV)/runtime.done ## the report again, from the records of the last run
-	@$(VENV)/bin/firstsight report --pair $(PAIR) $(ARGS)
 
 clean: ## remove .venv and caches; artifacts/ and results/ stay
 	rm -rf $(VENV) build ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

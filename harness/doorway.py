@@ -120,6 +120,7 @@ class Doorway:
         )
         self.device, self.pair_file, self.rebuild = lineage.device, pair.name, False
         self._mute = _Unmuting()
+        self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
     @classmethod
     def open(cls, options: Options) -> Doorway:
@@ -233,7 +234,7 @@ class Doorway:
 
     def one_request(self, files: Files) -> MemorySpec:
         item = self.questions[0]
-        frames = Path(tempfile.mkdtemp(prefix="firstsight-")) / "frames.npy"
+        frames = Path(self._scratch.name) / "frames.npy"
         np.save(frames, item.clip.frames())
         variant = files.case.variant
         spec = self.pair.teacher if variant.side == "teacher" else self.pair.student
