@@ -56,8 +56,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
         option.benchmark_autosave = get_tag()
     option.benchmark_save_data = True
+    _storage_anywhere()
     # Our table is the one to read; theirs is shown when somebody compares.
     option.benchmark_quiet = option.benchmark_quiet or not (option.benchmark_compare or option.benchmark_verbose)
+
+
+def _storage_anywhere() -> None:
+    """pytest-benchmark 5.3 names its storage relative to the working directory when it compares runs of different
+    machines, and dies of an INTERNALERROR when the storage lies elsewhere. Where it lies is name enough.
+    """
+    from pytest_benchmark.storage.file import FileStorage
+
+    FileStorage.location = property(lambda storage: str(storage.path))
 
 
 DOOR = pytest.StashKey["Doorway"]()

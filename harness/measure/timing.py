@@ -91,6 +91,8 @@ def synchronise(device: torch.device) -> None:
 def latency(metric: str, seconds: Sequence[float], how: str) -> tuple[Measurement, ...]:
     """p50 (as `metric`), p90 and p99 in ms, each with its distribution-free 95% interval from order statistics."""
     milliseconds = tuple(s * 1e3 for s in seconds)
+    if not milliseconds:  # --benchmark-disable: the target ran, nothing was timed
+        return (Measurement(metric, None, "ms", 0, None, None, False, how, absent="no round was timed"),)
     found = []
     for quantile, suffix in QUANTILES:
         estimate = stats.percentile(milliseconds, quantile)

@@ -73,3 +73,9 @@ def test_percentiles_come_in_milliseconds_with_their_intervals() -> None:
     assert p50.n == 100
     assert len(p50.samples) == 100
     assert p90.samples == ()
+
+
+def test_no_rounds_are_an_absent_figure_with_its_reason() -> None:
+    """As under --benchmark-disable: the target ran once, nothing was timed."""
+    (found,) = latency("ttft", [], "preprocessing to the first token")
+    assert (found.value, found.n, found.absent) == (None, 0, "no round was timed")
