@@ -96,10 +96,11 @@ def gain(run: Run) -> Gain:
             missing.append(f"{first} against {second}: {why}.")
         else:
             found[first, second] = made
-    return Gain(tuple(found.values()), tuple(_reading(found)), tuple(missing))
+    seeds = {record.workload.get("seed", 0) for record in run.records if record.suite == "agreement"}
+    return Gain(tuple(found.values()), tuple(_reading(found, trained_again=len(seeds) > 1)), tuple(missing))
 
 
-def _reading(found: dict[tuple[str, str], Comparison]) -> list[str]:
+def _reading(found: dict[tuple[str, str], Comparison], trained_again: bool) -> list[str]:
     whole = found.get(("distilled", "finetuned"))
     more = found.get(("hard-labels", "finetuned"))
     soft = found.get(("distilled", "hard-labels"))
@@ -112,7 +113,9 @@ def _reading(found: dict[tuple[str, str], Comparison]) -> list[str]:
         said.append(_soft(soft))
     elif whole is not None and whole.shown:
         said.append("Whether more clips or the probabilities bring it cannot be said without hard-labels.")
-    if said:
+    if said and trained_again:
+        said.append("These are the students of the first seed; what another seed changes is told below.")
+    elif said:
         said.append(
             "Each is one trained student of one seed: the intervals hold for these students on other clips; "
             "another seed can move a student by more (--seeds 3 trains each again)."
