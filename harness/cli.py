@@ -131,6 +131,10 @@ def _distill(options: argparse.Namespace) -> int:
 
 
 def _finetune(options: argparse.Namespace) -> int:
+    if options.epochs is not None and options.epochs < 1:
+        raise UsageError(f"--epochs {options.epochs}: at least one pass is needed")
+    if options.learning_rate is not None and not 0 < options.learning_rate < float("inf"):
+        raise UsageError(f"--learning-rate {options.learning_rate}: must be above zero")
     lineage = _lineage(options)
     weights = lineage.finetune(
         side=options.side, split=options.split, epochs=options.epochs, learning_rate=options.learning_rate

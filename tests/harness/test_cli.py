@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from harness.cli import main
+from tests.conftest import MICRO
 from tests.harness.report.sample import as_json, sample_run
 
 
@@ -35,6 +37,9 @@ def test_a_contact_sheet_can_be_looked_at(tmp_path: Path) -> None:
         (["distill", "--pair", "tinny"], "did you mean tiny?"),
         (["distill", "--pair", "tiny", "--seeds", "0"], "--seeds 0"),
         (["finetune", "--pair", "tiny", "--split", "test"], "--split test: can be"),
+        (["finetune", "--pair", "tiny", "--epochs", "0"], "--epochs 0"),
+        (["finetune", "--pair", "tiny", "--learning-rate", "-1"], "--learning-rate -1"),
+        (["make", "--pair", "tiny", "distilled:x"], "distilled:x: the seed"),
         (["data", "sheet", "--pair", "tiny", "--split", "tset"], "no split 'tset'"),
         (["data", "sheet", "--pair", "tiny", "--clips", "0"], "--clips 0"),
         (["data", "sheet", "--pair", "tiny", "--clips", "1", "--out", "/no/such/sheet.png"], "cannot be written"),
@@ -54,3 +59,15 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     assert "firstsight distill --pair tiny" in capsys.readouterr().out
+
+
+def test_students_are_made_and_fine_tuned_outside_pytest(lineage: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the micro pair; the session's lineage has made teacher and start, and they are found."""
+    lineage.student("distilled")
+    places = ["--pair", str(MICRO), "--cache", str(lineage.store.root)]
+    assert main(["distill", *places, "--seeds", "2"]) == 0
+    assert "over 2 seeds" in capsys.readouterr().out
+    assert main(["finetune", *places, "--split", "gold", "--epochs", "1"]) == 0
+    assert "student fine-tuned: val accuracy" in capsys.readouterr().out
+    assert main(["make", *places, "teacher", "distilled:1"]) == 0
+    assert capsys.readouterr().out.count(str(lineage.store.root)) == 2
