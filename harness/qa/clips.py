@@ -1,0 +1,143 @@
+"""Clips of a dataset's media: a video, a folder or list of frames, photos. Nothing is decoded before it is asked for.
+
+clip = video_clip("egoschema", root, "videos/a.mp4", sampling, start=10.0, end=20.0, where="questions.json[3]")
+
+A clip's source tells medium, digest, times and sampling, so that artifacts made of it are made again when any changes.
+It says `absent` for a medium that is not there; only asking for its frames is then an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError, oneline
+from harness.qa.frame_cache import cached
+from harness.qa.items import Clip, Frames, Sound
+from harness.qa.media import Sampling, inside, quick_digest
+from harness.qa.photos import frames_in, read_frames, read_photo
+from harness.qa.sound import read_sound
+from harness.qa.timeline import check_times
+from harness.qa.video import DECODER, Video
+
+
+def video_clip(
+    dataset: str,
+    root: Path,
+    entry: str,
+    sampling: Sampling,
+    *,
+    where: str,
+    start: float | None = None,
+    end: float | None = None,
+    recording: str | None = None,
+) -> Clip:
+    """From `start` to `end` of a video file (None: its beginning, its end), with what is heard in it."""
+    path = inside(root, entry, where)
+    check_times(start, end, f"{where}: {oneline(entry, 300)}")
+    span = "" if start is None and end is None else f"@{start or 0:.6g}-{'' if end is None else f'{end:.6g}'}"
+    return Clip(
+        id=f"{dataset}/{entry}{span}",
+        source=_video_source(f"{dataset} {entry}", path, start, end, sampling),
+        load=partial(_video_frames, path, entry, start, end, sampling),
+        load_sound=partial(_video_sound, path, entry, start, end),
+        recording=recording or entry,
+    )
+
+
+def photos_clip(dataset: str, root: Path, entries: Sequence[str], *, where: str, recording: str | None = None) -> Clip:
+    """Photos, each looked at on its own, at the size they have."""
+    if not entries:
+        raise DataError(f"{where}: names no image: give at least one")
+    paths = [inside(root, entry, where) for entry in entries]
+    digest = _digest_of(entries, paths)
+    return Clip(
+        id=f"{dataset}/{_name_of(entries)}",
+        source=f"{dataset} {_name_of(entries)} {digest} photos",
+        load=partial(_photos, tuple(paths), tuple(entries)),
+        still=True,
+        # The same photo may go by several names: by its bytes it is known to be one.
+        recording=recording or (_name_of(entries) if digest == "absent" else digest),
+    )
+
+
+def frames_clip(
+    dataset: str,
+    root: Path,
+    entries: Sequence[str] | str,
+    sampling: Sampling,
+    *,
+    where: str,
+    recording: str | None = None,
+) -> Clip:
+    """Frames as image files: a folder (its name), or a list in the order of time. `sampling.frames` at most."""
+    if isinstance(entries, str):
+        name, listed = entries.rstrip("/"), frames_in(root, entries, where, sampling.frames)
+    elif not entries:
+        raise DataError(f"{where}: names no frame: give at least one")
+    else:
+        name, listed = _name_of(entries), list(entries)
+        if len(listed) > sampling.frames:
+            listed = [listed[i] for i in np.linspace(0, len(listed) - 1, sampling.frames, dtype=int)]
+    paths = [inside(root, entry, where) for entry in listed]
+    return Clip(
+        id=f"{dataset}/{name}",
+        source=f"{dataset} {name} {_digest_of(listed, paths)} {sampling}",
+        load=partial(_listed_frames, tuple(paths), tuple(listed), name, sampling.max_side),
+        recording=recording or name,
+    )
+
+
+# --- loading: functions of the module, so that a clip can be handed to another process -------------
+
+
+def _video_source(name: str, path: Path, start: float | None, end: float | None, sampling: Sampling) -> str:
+    return f"{name} {quick_digest(path)} {start or 0:.6f}–{'end' if end is None else f'{end:.6f}'} s {sampling}"
+
+
+def _video_frames(
+    path: Path, entry: str, start: float | None, end: float | None, sampling: Sampling
+) -> NDArray[np.uint8]:
+    def decode() -> NDArray[np.uint8]:
+        with Video.open(path, entry) as video:
+            return video.frames(start, end, sampling.frames, sampling.max_side)
+
+    # The file as it is now: it may have come, or changed, since the clip was listed.
+    source = _video_source("", path, start, end, sampling)
+    return decode() if " absent " in source else cached(f"{source} decoder {DECODER}", decode)
+
+
+def _video_sound(path: Path, entry: str, start: float | None, end: float | None) -> Sound | None:
+    return read_sound(path, entry, start, end)
+
+
+def _photos(paths: Sequence[Path], entries: Sequence[str]) -> Frames:
+    return tuple(read_photo(path, entry) for path, entry in zip(paths, entries, strict=True))
+
+
+def _listed_frames(paths: Sequence[Path], entries: Sequence[str], name: str, max_side: int | None) -> Frames:
+    if not paths:
+        raise DataError(
+            f"{oneline(name, 300)}: no such folder of frames, or no image in it: put it below the data's root"
+        )
+    return read_frames(paths, entries, max_side)
+
+
+def _name_of(entries: Sequence[str]) -> str:
+    """A list of images by its first, how many follow, and all their names' digest; a single one by itself."""
+    if len(entries) == 1:
+        return entries[0]
+    names = hashlib.sha256("\0".join(entries).encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{entries[0]}+{len(entries) - 1}-{names}"
+
+
+def _digest_of(entries: Sequence[str], paths: Sequence[Path]) -> str:
+    digests = [quick_digest(path) for path in paths]
+    if not digests or "absent" in digests:
+        return "absent"
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\0".join(digests).encode()).hexdigest()[:32]
