@@ -1,9 +1,9 @@
 """What an architecture offers, and the stages every model here is driven and timed through.
 
-    prepare (CPU) → embed (vision, splice) → prefill → decode_one_token … = generate;  answer_states for teacher forcing
+    prepare (CPU) → embed (vision, hearing, splice) → prefill → decode_one_token … = generate;  answer_states
 
-All questions on a clip share its visual prefix in one row (`packing.py`). With one question a row and no padding the
-mask is plain causal, so that what is timed is what a deployment would run.
+All questions on a clip share its prefix in one row (`packing.py`), and with it its embedding and its KV cache. With one
+question a row and no padding the mask is plain causal, so that what is timed is what a deployment would run.
 
 An architecture is a module `models/<name>.py` with a class `Model(Architecture)`.
 """
@@ -14,40 +14,61 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from models.formats import load_options
+from models.checkpoint import locate, read_config, without_weights
+from models.fault import ModelFault
+from models.formats import FORMATS, Format, format_of, is_quantised
+from models.loading import check_tokenizer, is_random, load_model, read_tokenizer, write_shell
 from models.packing import PADDING, Embedded, pack_rows, visible
+from models.random_weights import skeleton
 from models.tokenizer import build_tokenizer
 
-transformers_logging.disable_progress_bar()  # only the harness's doors draw
+__all__ = [
+    "ENDING",
+    "FORMATS",
+    "Architecture",
+    "Decoding",
+    "Format",
+    "Grid",
+    "ModelFault",
+    "Prepared",
+    "architecture",
+    "format_of",
+    "is_quantised",
+    "is_random",
+    "locate",
+    "read_config",
+    "read_tokenizer",
+    "without_weights",
+]
 
 ENDING = "<|im_end|>"  # ChatML's end of a turn, with which every answer ends
-SYSTEM = "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n"
+SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 
-
-class ModelFault(Exception):
-    """A checkpoint or input that this architecture cannot serve, said in one line."""
+Grid = tuple[int, int, int]  # a video's or still's layout of visual tokens, as the architecture counts it
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One clip and its questions, on the CPU. `prefix_ids` holds a placeholder for every visual token."""
+    """One clip and its questions, on the CPU. `prefix_ids` holds an id under every token that is spliced in."""
 
     pixels: Tensor  # what the vision tower takes; the first axis may be concatenated over clips
-    grid: tuple[int, int, int]  # (time, height, width) of the visual tokens' layout, as the architecture counts them
+    grids: tuple[Grid, ...]  # of the video, or of each still
+    still: bool
     prefix_ids: Tensor  # int64 [prefix]
-    visual: Tensor  # bool [prefix]: which of them are placeholders
+    spliced: Tensor  # bool [prefix]: where features go, in the order of `see`, then of `hear`
     questions: tuple[tuple[int, ...], ...]  # token ids of each question, chat turns included
+    sound: Tensor | None = None  # log-mel [mels, frames]; None for a model without ears
+    sound_tokens: int = 0  # how many of the spliced are heard
 
 
 @dataclass
@@ -65,11 +86,17 @@ class Decoding:
 class Architecture(ABC):
     """Stages over a stock transformers model; the subclasses know their vision packing and positions."""
 
-    position_axes: int  # 1 for plain rotary positions, 3 for M-RoPE
+    network: ClassVar[type[PreTrainedModel]]
+    position_axes: ClassVar[int]  # 1 for plain rotary positions, 3 for M-RoPE
+    PARTS: ClassVar[Mapping[str, str]]  # what plan, formats and training call a part → its module's name
+    question_opening = ""  # text between the prefix and a question
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, told: Mapping[str, Any] | None = None
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.told = dict(told or {})
         self.ending_id = int(tokenizer.get_vocab()[ENDING])
         self._question_ids: dict[str, tuple[int, ...]] = {}
         self._system_ids = self._text_ids(SYSTEM, special=True)
@@ -77,12 +104,16 @@ class Architecture(ABC):
     # --- what a subclass knows ---------------------------------------------------------------------
 
     @abstractmethod
-    def pack(self, frames: NDArray[np.uint8]) -> tuple[Tensor, tuple[int, int, int]]:
-        """Frames uint8 `[frames, height, width, 3]` → the tower's input and its grid."""
+    def pack(self, frames: NDArray[np.uint8]) -> tuple[Tensor, tuple[Grid, ...]]:
+        """A video's frames uint8 `[frames, height, width, 3]` → the tower's input and the one grid."""
 
     @abstractmethod
-    def visual_prefix(self, grid: tuple[int, int, int]) -> tuple[list[int], list[bool]]:
-        """Ids around and under the visual tokens, and which of them are placeholders."""
+    def pack_stills(self, stills: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, tuple[Grid, ...]]:
+        """Stills uint8 `[height, width, 3]` of any sizes → the tower's input and a grid for each."""
+
+    @abstractmethod
+    def visual_prefix(self, grids: Sequence[Grid], still: bool) -> tuple[list[int], list[bool]]:
+        """Ids around and under the visual tokens, and which of them are spliced."""
 
     @abstractmethod
     def see(self, prepared: Sequence[Prepared]) -> list[Tensor]:
@@ -94,28 +125,58 @@ class Architecture(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, folder: Path, **options: Any) -> Any:
-        """What `from_pretrained(folder, **options)` of the transformers class gives."""
+    def config_from(cls, folder: Path, told: Mapping[str, Any]) -> PreTrainedConfig:
+        """The network's config from a checkpoint; `told`: what the pair file says of it, where no checkpoint does."""
 
     @classmethod
     @abstractmethod
-    def build(cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> PreTrainedModel:
-        """A model with random weights at the sizes of `config` (transformers' names) and so many embedding rows."""
+    def config_of(
+        cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase | None, vocabulary: int | None
+    ) -> PreTrainedConfig:
+        """A config at the sizes of `config` (transformers' names), for a tokenizer and so many embedding rows; without
+        them, at the released model's own.
+        """
+
+    @classmethod
+    def key_mapping(cls, folder: Path) -> dict[str, str] | None:
+        """Renamings from a checkpoint's keys to the network's, beyond those that transformers knows."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def video_tokens(cls, config: PreTrainedConfig, frames: int, size: tuple[int, int]) -> int:
+        """Visual tokens of a video of so many frames of (height, width)."""
+
+    @classmethod
+    def speech_tokens(cls, config: PreTrainedConfig) -> int:
+        """Tokens of a clip's sound, or of its silence; 0 for a model without ears."""
+        return 0
+
+    def pack_sound(self, sound: NDArray[np.float32] | None) -> tuple[Tensor | None, list[int], list[bool]]:
+        """Log-mel, and the ids around and under what is heard. A model without ears hears nothing."""
+        return None, [], []
+
+    def hear(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Speech tokens `[sound tokens, hidden]` for each clip."""
+        return [torch.empty(0, self.head.weight.shape[1], device=self.device, dtype=self.dtype) for _ in prepared]
 
     # --- where a model comes from ------------------------------------------------------------------
 
     @classmethod
-    def load(cls, folder: Path, *, format: str = "native", **options: Any) -> Architecture:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        format: str = "native",
+        device: torch.device | str = "cpu",
+        told: Mapping[str, Any] | None = None,
+    ) -> Architecture:
         """Weights, config and tokenizer of a folder, in a format of `formats.py`. ModelFault if not whole."""
-        options |= load_options(format)
-        try:
-            model, told = cls.read(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ModelFault(f"{folder}: cannot be loaded: {str(error).partition(chr(10))[0]}") from error
-        for what in ("missing", "unexpected", "mismatched"):  # transformers would go on with random weights
-            if keys := sorted(told[f"{what}_keys"]):
-                raise ModelFault(f"{folder}: cannot be loaded: {len(keys)} {what} weights, such as {keys[0]}")
-        return cls(model.eval(), read_tokenizer(folder))
+        tokenizer = read_tokenizer(folder)
+        model = load_model(cls, folder, format, torch.device(device), told or {})
+        rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
+        check_tokenizer(folder, tokenizer, rows, ENDING)
+        return cls(model.eval(), tokenizer, told)
 
     @classmethod
     def initialise(
@@ -131,7 +192,8 @@ class Architecture(ABC):
         """Random weights and a tokenizer made of `words`. `scale` multiplies parameters by (the end of) their name."""
         tokenizer = build_tokenizer(words, tokenizer_extra)
         torch.manual_seed(seed)
-        model = cls.build(config, tokenizer, -(-len(tokenizer) // pad_vocab_to) * pad_vocab_to)
+        rows = -(-len(tokenizer) // pad_vocab_to) * pad_vocab_to
+        model = cls.network(cls.config_of(config, tokenizer, rows))
         for suffix, factor in scale.items():
             found = [p for name, p in model.named_parameters() if name.endswith(suffix)]
             if not found:
@@ -140,14 +202,49 @@ class Architecture(ABC):
                 parameter.data.mul_(factor)
         return cls(model.eval(), tokenizer)
 
+    @classmethod
+    def shapes(cls, config: Mapping[str, Any]) -> PreTrainedModel:
+        """The network at the sizes of `config`, on the meta device: shapes without memory."""
+        return skeleton(cls.network, cls.config_of(config, None, None))
+
+    @classmethod
+    def write_random(
+        cls,
+        folder: Path,
+        *,
+        config: Mapping[str, Any],
+        words: Sequence[str],
+        tokenizer_extra: Sequence[str],
+        seed: int = 0,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        """A folder that `load` fills with random numbers at the sizes of `config`, with a tokenizer made of `words`."""
+        tokenizer = build_tokenizer(words, tokenizer_extra)
+        rows = cls.config_of(config, None, None).get_text_config().vocab_size
+        if len(tokenizer) > rows:
+            raise ModelFault(f"config: {rows} embedding rows are too few for a tokenizer of {len(tokenizer)} entries")
+        write_shell(folder, cls.config_of(config, tokenizer, rows), tokenizer, seed=seed, dtype=dtype)
+
     def to(self, device: torch.device) -> None:
         """Move the weights."""
         self.model.to(device)  # type: ignore[arg-type]
 
     def save(self, folder: Path) -> None:
-        """Config, safetensors and tokenizer, as `load` reads them."""
-        self.model.save_pretrained(folder)
+        """Config, safetensors and tokenizer, as `load` reads them. Quantised weights are saved as they are.
+
+        ModelFault for NF4 weights that a CPU has computed with: bitsandbytes repacks them in place for its kernels, and
+        what it would save is no longer what it loads.
+        """
+        for parameter in self.model.parameters():
+            if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
+                raise ModelFault(
+                    "NF4 weights cannot be saved once a CPU has computed with them: save before the first use"
+                )
+        self._save_weights(folder)
         self.tokenizer.save_pretrained(folder)
+
+    def _save_weights(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
 
     # --- the stages --------------------------------------------------------------------------------
 
@@ -176,7 +273,7 @@ class Architecture(ABC):
     def question_ids(self, question: str) -> tuple[int, ...]:
         """A user's turn after the clip, and the opening of the assistant's. Special tokens in a question stay text."""
         if question not in self._question_ids:
-            asked = self._text_ids(f"\n{question}", special=False)
+            asked = self._text_ids(f"{self.question_opening}{question}", special=False)
             closing = self._text_ids("<|im_end|>\n<|im_start|>assistant\n", special=True)
             self._question_ids[question] = (*asked, *closing)
         return self._question_ids[question]
@@ -190,28 +287,57 @@ class Architecture(ABC):
         kept = list(ids[: list(ids).index(self.ending_id)]) if self.ending_id in ids else list(ids)
         return str(self.tokenizer.decode(kept)).strip()
 
-    def prepare(self, frames: NDArray[np.uint8], questions: Sequence[str]) -> Prepared:
-        """Everything that happens on the CPU before the model runs."""
-        pixels, grid = self.pack(frames)
-        ids, visual = self.visual_prefix(grid)
+    @property
+    def context(self) -> int:
+        """Positions the language model was made for."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def prepare(
+        self,
+        frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+        questions: Sequence[str],
+        *,
+        still: bool = False,
+        sound: NDArray[np.float32] | None = None,
+    ) -> Prepared:
+        """Everything that happens on the CPU before the model runs.
+
+        `frames`: a video's, uint8 `[frames, height, width, 3]`, or with `still` photos of any sizes; `sound`: mono,
+        16 kHz. ModelFault when clip and questions together are longer than the context.
+        """
+        pixels, grids = self.pack_stills(list(frames)) if still else self.pack(np.asarray(frames))
+        ids, spliced = self.visual_prefix(grids, still)
+        mel, sound_ids, heard = self.pack_sound(sound)
+        prefix = [*self._system_ids, *ids, *sound_ids]
+        asked = tuple(self.question_ids(question) for question in questions)
+        length = len(prefix) + max(map(len, asked), default=0)
+        if length > self.context:
+            what = f"{len(grids)} stills" if still else f"{len(frames)} frames"
+            raise ModelFault(
+                f"{what} and the question are {length:,} tokens, but the context holds {self.context:,}: give fewer "
+                "frames (data.frames) or smaller ones (data.max_side)"
+            )
         return Prepared(
             pixels=pixels,
-            grid=grid,
-            prefix_ids=torch.tensor([*self._system_ids, *ids]),
-            visual=torch.tensor([False] * len(self._system_ids) + visual),
-            questions=tuple(self.question_ids(question) for question in questions),
+            grids=grids,
+            still=still,
+            prefix_ids=torch.tensor(prefix),
+            spliced=torch.tensor([False] * len(self._system_ids) + spliced + heard),
+            questions=asked,
+            sound=mel,
+            sound_tokens=sum(heard),
         )
 
     def embed(self, prepared: Sequence[Prepared]) -> list[Embedded]:
-        """Vision, then splice: visual features take the placeholders' rows."""
-        features = self.see(prepared)
+        """Vision and hearing, then splice: features take their rows, what is seen before what is heard."""
         embedded = []
-        for one, seen in zip(prepared, features, strict=True):
+        for one, seen, heard in zip(prepared, self.see(prepared), self.hear(prepared), strict=True):
             text = self.embed_ids(one.prefix_ids.to(self.device))
-            where = one.visual.to(self.device)
-            if int(one.visual.sum()) != len(seen):
-                raise ModelFault(f"{int(one.visual.sum())} visual placeholders but {len(seen)} visual features")
-            prefix = text.masked_scatter(where[:, None], seen.to(text.dtype))
+            where = one.spliced.to(self.device)
+            features = torch.cat([seen.to(text.dtype), heard.to(text.dtype)]) if len(heard) else seen.to(text.dtype)
+            if int(one.spliced.sum()) != len(features):
+                raise ModelFault(f"{int(one.spliced.sum())} placeholders but {len(features)} features")
+            prefix = text.masked_scatter(where[:, None], features)
             positions, following = self.positions(one)
             embedded.append(Embedded(prefix, positions.to(self.device), following, one.questions))
         return embedded
@@ -297,18 +423,13 @@ class Architecture(ABC):
         return output.last_hidden_state  # type: ignore[no-any-return]
 
 
-def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint folder, without its weights. ModelFault when it is not whole."""
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelFault(f"{folder}: its tokenizer cannot be loaded: {str(error).partition(chr(10))[0]}") from error
-    return tokenizer
-
-
 def architecture(name: str) -> type[Architecture]:
-    """The class `Model` of `models/<name>.py`."""
+    """The class `Model` of `models/<name>.py`. ModelFault when there is none."""
+    if not name.isidentifier() or find_spec(f"models.{name}") is None:
+        raise ModelFault(f"unknown architecture {name!r}: there is no models/{name}.py")
     module = import_module(f"models.{name}")
+    if not hasattr(module, "Model"):
+        raise ModelFault(f"models/{name}.py is not an architecture: it has no class Model")
     return module.Model  # type: ignore[no-any-return]
 
 

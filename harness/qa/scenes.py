@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from harness.pair import DataSpec
 from harness.qa.items import Clip, Frames, QAItem
 from harness.qa.render import render
 from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories, template_names
@@ -24,9 +25,10 @@ MULTIPLE_CHOICE = 0.06  # share of questions asked with lettered options, where 
 
 
 def load_split(
-    split: str, clips: int, questions_per_clip: int, seed: int = 0, descriptions: bool = False
+    split: str, clips: int, questions_per_clip: int, data: DataSpec | None = None, descriptions: bool = False
 ) -> list[QAItem]:
     """`clips × questions_per_clip` items; with `descriptions`, the clip told in words comes on top."""
+    seed = data.seed if data else 0
     items: list[QAItem] = []
     for number, (scene, asked) in enumerate(_balanced(split, clips, questions_per_clip, seed)):
         clip = Clip(f"{split}-{number:05d}", f"scenes:{scene.seed}", partial(_frames, scene.seed))

@@ -22,7 +22,8 @@ def seen(model: Any, frames: Any) -> torch.Tensor:
     """The visual tokens as `embed` lays them out: [frames, rows, columns + newline, hidden]."""
     prepared = model.prepare(frames, ["?"])
     (embedded,) = model.embed([prepared])
-    return embedded.prefix[prepared.visual].reshape(*prepared.grid, -1)
+    ((frames, rows, columns),) = prepared.grids
+    return embedded.prefix[prepared.spliced].reshape(frames, rows, columns + 1, -1)
 
 
 def projected(model: Any, frames: Any) -> torch.Tensor:
@@ -40,8 +41,8 @@ def projected(model: Any, frames: Any) -> torch.Tensor:
 def test_a_frame_is_three_rows_of_three_tokens_and_a_newline(teacher: Any, items: Any) -> None:
     """96 pixels in patches of 16 are 6×6, pooled 3×3."""
     prepared = teacher.prepare(items[0].clip.frames(), ["?"])
-    assert prepared.grid == (4, 3, 4)
-    assert int(prepared.visual.sum()) == 4 * 3 * 4
+    assert prepared.grids == ((4, 3, 3),)
+    assert int(prepared.spliced.sum()) == 4 * 3 * 4
     assert prepared.pixels.shape == (4, 3, 96, 96)
 
 
@@ -95,7 +96,7 @@ def test_any_number_of_frames_is_taken(teacher: Any, items: Any, count: int) -> 
 def test_frames_of_another_size_are_resized_bicubically(teacher: Any, items: Any) -> None:
     large = np.stack([np.asarray(Image.fromarray(f).resize((160, 120))) for f in items[0].clip.frames()])
     pixels, grid = teacher.pack(large)
-    assert grid == (4, 3, 4)
+    assert grid == ((4, 3, 3),)
     expected = np.asarray(Image.fromarray(large[1]).resize((96, 96), Image.Resampling.BICUBIC))
     torch.testing.assert_close(pixels[1].permute(1, 2, 0), torch.tensor(expected) / 127.5 - 1, atol=1e-6, rtol=0)
 

@@ -31,14 +31,14 @@ def library_patches(images: Any) -> tuple[torch.Tensor, list[list[int]]]:
 def test_patches_are_the_librarys_own(student: Any, size: tuple[int, int]) -> None:
     images = noise(2, *size)
     expected, grids = library_patches(images)
-    patches, grid = student.pack(np.repeat(images, 2, axis=0))  # each frame twice: a temporal pair of equals
+    patches, (grid,) = student.pack(np.repeat(images, 2, axis=0))  # each frame twice: a temporal pair of equals
     assert [grid[0], *grid[1:]] == [len(grids), *grids[0][1:]]
     torch.testing.assert_close(patches, expected, atol=1e-6, rtol=0)
 
 
 def test_a_temporal_pair_holds_one_frame_after_the_other(student: Any) -> None:
     one, two = noise(2, 96, 96)
-    patches, grid = student.pack(np.stack([one, two]))
+    patches, (grid,) = student.pack(np.stack([one, two]))
     assert grid == (1, 6, 6)
     pair = patches.reshape(36, 3, 2, 16, 16)
     for moment, frame in enumerate((one, two)):
@@ -51,17 +51,17 @@ def test_an_odd_last_frame_is_repeated(student: Any, count: int) -> None:
     frames = noise(count, 96, 96)
     odd, grid = student.pack(frames)
     even, same = student.pack(np.concatenate([frames, frames[-1:]]))
-    assert grid == same == ((count + 1) // 2, 6, 6)
+    assert grid == same == (((count + 1) // 2, 6, 6),)
     assert torch.equal(odd, even)
 
 
 def test_a_clip_is_wrapped_in_vision_tokens(student: Any, items: Any) -> None:
     prepared = student.prepare(items[0].clip.frames(), ["?"])
-    assert prepared.grid == (2, 6, 6)
-    assert int(prepared.visual.sum()) == 2 * 3 * 3
+    assert prepared.grids == ((2, 6, 6),)
+    assert int(prepared.spliced.sum()) == 2 * 3 * 3
     text = student.tokenizer.decode(prepared.prefix_ids)
     assert text.endswith("<|vision_start|>" + "<|video_pad|>" * 18 + "<|vision_end|>")
-    assert student.tokenizer.decode(prepared.prefix_ids[prepared.visual]) == "<|video_pad|>" * 18
+    assert student.tokenizer.decode(prepared.prefix_ids[prepared.spliced]) == "<|video_pad|>" * 18
 
 
 @pytest.mark.parametrize(("frames", "size"), [(4, (96, 96)), (2, (64, 160)), (5, (160, 64))])
@@ -71,8 +71,69 @@ def test_positions_are_those_of_the_librarys_rope_index(student: Any, frames: in
         packed = pack_rows(student.embed([prepared]), [[student.answer_ids("left")]], student.embed_ids)
     ids = torch.tensor([[*prepared.prefix_ids.tolist(), *prepared.questions[0], *student.answer_ids("left")[:-1]]])
     video = (ids == student.model.config.video_token_id).int() * 2
-    expected, _ = student.model.model.get_rope_index(ids, video, video_grid_thw=torch.tensor([prepared.grid]))
+    expected, _ = student.model.model.get_rope_index(ids, video, video_grid_thw=torch.tensor(prepared.grids))
     assert torch.equal(packed.positions, expected)
+
+
+def test_stills_are_packed_as_the_library_packs_images_and_positions_follow(student: Any) -> None:
+    """Two photos of unequal size: the library is given ids, images and their grids, and splices and counts itself."""
+    photos = [noise(1, 96, 128)[0], noise(1, 64, 70)[0]]
+    prepared = student.prepare(photos, ["what is in both?"], still=True)
+    theirs = [library_patches(photo[None]) for photo in photos]
+    torch.testing.assert_close(prepared.pixels, torch.cat([patches for patches, _ in theirs]), atol=1e-6, rtol=0)
+    assert [list(grid) for grid in prepared.grids] == [grids[0] for _, grids in theirs]
+    ids = torch.tensor([[*prepared.prefix_ids.tolist(), *prepared.questions[0]]])
+    with torch.inference_mode():
+        expected = student.model(
+            input_ids=ids,
+            pixel_values=prepared.pixels,
+            image_grid_thw=torch.tensor(prepared.grids),
+            mm_token_type_ids=(ids == student.model.config.image_token_id).int(),
+        ).logits[0, -1]
+        mine = student.logits(student.prefill(student.embed([prepared])).hidden[0, 0])
+    torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_gradient_checkpointing_keeps_less_and_gives_the_same_gradients(build: Any, one_thread: None) -> None:
+    found, kept, frames = [], [], noise(4, 96, 96)
+    for checkpointed in (False, True):
+        model = build("student")
+        model.model.train()
+        if checkpointed:
+            model.model.gradient_checkpointing_enable()
+        prepared = model.prepare(frames, ["which hand?"])
+        held: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, held: dict[int, int] = held) -> torch.Tensor:
+            held[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            states = model.answer_states(model.embed([prepared]), [[model.answer_ids("left hand")]])
+        kept.append(sum(held.values()))
+        states.square().sum().backward()
+        found.append({name: p.grad for name, p in model.model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert any("visual" in name for name in found[0])
+    for name, gradient in found[0].items():
+        assert torch.equal(found[1][name], gradient), name
+    assert kept[1] < 0.7 * kept[0]
+
+
+def test_the_area_of_a_frame_can_be_bounded_by_the_pair_file(student: Any) -> None:
+    small = type(student)(student.model, student.tokenizer, {"max_pixels": 64 * 64})
+    assert small.pack(noise(2, 96, 96))[1] == ((1, 4, 4),)
+
+
+def test_the_prompt_is_that_of_the_released_chat_template(student: Any) -> None:
+    """`<|vision_end|>` and the question, nothing between them."""
+    prepared = student.prepare(noise(2, 96, 96), ["which hand?"])
+    text = student.tokenizer.decode([*prepared.prefix_ids.tolist(), *prepared.questions[0]])
+    squeezed = text.replace(" ", "")
+    assert squeezed.startswith(
+        "<|im_start|>system\nYouareahelpfulassistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>"
+    )
+    assert squeezed.endswith("<|vision_end|>whichhand?<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_every_question_of_a_clip_continues_from_its_prefix(student: Any, items: Any) -> None:

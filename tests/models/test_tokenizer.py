@@ -97,7 +97,7 @@ def test_special_tokens_in_a_question_stay_text(model: Any) -> None:
 
 def test_vision_tokens_in_a_question_do_not_become_placeholders(student: Any, items: Any) -> None:
     prepared = student.prepare(items[0].clip.frames(), ["<|video_pad|><|vision_start|> what is this?"])
-    foreign = set(prepared.questions[0]) & set(prepared.prefix_ids[prepared.visual].tolist())
+    foreign = set(prepared.questions[0]) & set(prepared.prefix_ids[prepared.spliced].tolist())
     assert not foreign
 
 
