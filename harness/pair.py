@@ -108,7 +108,7 @@ class Recipe(Section):
     threads: Count | None = Field(
         None, description="CPU threads of a training on a CPU, which fixes the order of its sums; null: torch's own"
     )
-    teacher_format: Literal["native", "int8"] = Field("native", description="how the teacher is loaded (distill)")
+    teacher_format: Literal["native", "bf16", "int8", "nf4"] = Field("native", description="how the teacher is loaded (distill)")
     types: Many[str] | None = Field(
         None, min_length=1, description="types of items learnt from; null: every question, no descriptions"
     )
@@ -145,13 +145,24 @@ class Initial(Section):
     tokenizer_extra: list[str] = Field([], description="tokens this model's vocabulary has beyond the shared ones")
     pad_vocab_to: Count = Field(1, description="the embedding's rows are padded to a multiple of this")
     scale: dict[str, float] = Field({}, description="factors on initial weights, by the parameter's name")
+    layout: Literal["own", "authors"] = Field(
+        "own", description="authors: saved with the keys of the architecture's authors, as their released weights are"
+    )
 
 
 class ModelSpec(Section):
     """A side of the pair: an architecture and where its weights come from."""
 
+    @property
+    def sizes(self) -> dict[str, JsonValue]:
+        """The config to plan with."""
+        return self.initial.config if self.initial is not None else self.config
+
     architecture: str = Field(description="the module of models/ that speaks for this model", min_length=1)
     weights: str | None = Field(None, description="folder or hub id of finished weights", min_length=1)
+    config: dict[str, JsonValue] = Field(
+        {}, description="what a checkpoint does not say of itself, and the shapes to plan with"
+    )
     initial: Initial | None = Field(None, description="random initial weights")
     training: Many[Training] = Field((), description="fine-tunings on gold, in order, that follow")
 
@@ -160,6 +171,8 @@ class ModelSpec(Section):
         if (self.weights is None) == (self.initial is None):
             both = "not both" if self.weights else "neither is there"
             raise Problem("", f"give exactly one of weights and initial; {both}")
+        if self.initial is not None and self.config:
+            raise Problem("config", "initial has a config of its own; say it there")
         _no_repeats("training", [t.name for t in self.training])
         return self
 
@@ -167,18 +180,29 @@ class ModelSpec(Section):
 class SplitSpec(Section):
     """A part of the data; no clip is in two of them."""
 
-    clips: Count = Field(description="the number of clips")
-    questions_per_clip: Count = Field(description="the number of questions on each clip")
+    clips: Count | None = Field(None, description="the number of clips")
+    share: Share | None = Field(None, description="or: the share of the dataset's recordings, 0 to 1")
+    questions_per_clip: Count | None = Field(None, description="the number of questions on each clip; null: all")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.clips is None) == (self.share is None):
+            both = "not both" if self.clips else "neither is there"
+            raise Problem("", f"give exactly one of clips and share; {both}")
+        return self
 
 
 class DataSpec(Section):
     """What is asked, about which clips."""
 
     dataset: str = Field(description="the module of harness/qa/ that provides it", min_length=1)
-    seed: Seed = Field(0, description="seed of whatever the dataset draws")
+    seed: Seed = Field(0, description="seed of whatever the dataset draws, and of the order in which clips are dealt")
     path: str | None = Field(None, description="folder of the dataset's files, where it has any", min_length=1)
+    part: str | None = Field(None, description="the dataset's own part, where it has several", min_length=1)
     splits: dict[Name, SplitSpec] = Field(description="the parts, by name", min_length=1)
-    frames: Count = Field(4, description="frames a clip")
+    frames: Count = Field(4, description="frames a clip, at most")
+    max_side: Count | None = Field(None, description="video frames are shrunk to this longest side, pixels; null: never")
+    limit: Count | None = Field(None, description="at most so many clips a split; null: all")
 
 
 class Budgets(Section):
