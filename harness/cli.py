@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import FirstSightError, UsageError, oneline
+from models.fault import ModelFault
 
 if TYPE_CHECKING:
     from harness.distill.lineage import Lineage
@@ -23,6 +24,7 @@ EPILOG = """examples:
   firstsight report results/tiny/cpu                render the report again from its record
   firstsight data sheet --pair tiny --out sheet.png look at clips, questions and answers
   firstsight make --pair tiny teacher distilled:1   any weights of a pair, by name and seed
+  firstsight data check egothink:/data/EgoThink     read and decode all of a dataset
 """
 
 
@@ -31,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except FirstSightError as error:
+    except (FirstSightError, ModelFault) as error:
         print(f"firstsight: {error}", file=sys.stderr)
-        return error.exit_code
+        return FirstSightError.exit_code
     except KeyboardInterrupt:
         print("\nfirstsight: interrupted; what was made is kept, run again to go on", file=sys.stderr)
         return 130
@@ -87,10 +89,21 @@ def _parser() -> argparse.ArgumentParser:
     looks = data.add_subparsers(required=True, metavar="what")
     sheet = looks.add_parser("sheet", help="a contact sheet: frames, questions, answers")
     sheet.add_argument("--pair", required=True, metavar="NAME")
+    _data_options(sheet)
     sheet.add_argument("--split", default="test")
     sheet.add_argument("--clips", type=int, default=8)
     sheet.add_argument("--out", type=Path, default=Path("sheet.png"))
     sheet.set_defaults(run=_sheet)
+    check = looks.add_parser(
+        "check",
+        help="read all of a dataset, decode every medium, say what is wrong",
+        description="Counts by type, what was left out and why, every missing or broken medium by name. "
+        "Exit code 1 when a medium is missing or broken.",
+        epilog=EPILOG.splitlines()[7],
+    )
+    check.add_argument("data", metavar="DATASET:PATH[:PART]", help="such as egothink:/data/EgoThink:Reasoning")
+    check.add_argument("--frames", type=int, default=8, metavar="N", help="frames a clip, at most (default: 8)")
+    check.set_defaults(run=_check)
     return parser
 
 
@@ -99,7 +112,18 @@ def _pair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
     )
+    _data_options(parser)
+    parser.add_argument("--weights", metavar="random", help="random: numbers at the real shapes, no checkpoints")
     parser.add_argument("--rebuild", action="store_true", help="make again what is found")
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--qa", metavar="SET:PATH", help="what is asked: a dataset and its folder, as egothink:/data/X")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N clips of each split")
+    parser.add_argument(
+        "--seed", type=int, metavar="S", help="which clips: the order in which they are dealt to splits"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="frames a clip, at most (default: the pair's)")
 
 
 def _make(options: argparse.Namespace) -> int:
@@ -158,27 +182,38 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _sheet(options: argparse.Namespace) -> int:
-    from harness.pair import load_pair
+    from harness.doorway import open_pair
     from harness.qa.contact_sheet import write_sheet
     from harness.qa.datasets import load_items
 
     if options.clips < 1:
         raise UsageError(f"--clips {options.clips}: at least one clip is needed")
-    items = load_items(load_pair(options.pair).data, options.split)
+    items = load_items(open_pair(options).data, options.split)
     print(f"sheet: {write_sheet(items, options.out, clips=options.clips)}")
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from harness.qa.asked import parse_qa
+    from harness.qa.check import check
+    from harness.qa.media import Sampling
+
+    if options.frames < 1:
+        raise UsageError(f"--frames {options.frames}: at least one frame is needed")
+    findings = check(*parse_qa(options.data), Sampling(options.frames))
+    print(findings.text())
+    return 1 if findings.broken else 0
+
+
 def _lineage(options: argparse.Namespace) -> Lineage:
     from harness.distill.lineage import Lineage
-    from harness.doorway import open_store
+    from harness.doorway import is_random_asked, open_pair, open_store
     from harness.measure.environment import device_of_choice
-    from harness.pair import load_pair
     from harness.progress import watcher
 
-    pair = load_pair(options.pair)
+    pair, random = open_pair(options), is_random_asked(options)
     store = open_store(options.cache)
-    return Lineage(pair, store, device=device_of_choice(), watcher=watcher(), rebuild=options.rebuild)
+    return Lineage(pair, store, device=device_of_choice(), watcher=watcher(), rebuild=options.rebuild, random=random)
 
 
 if __name__ == "__main__":

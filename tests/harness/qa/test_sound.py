@@ -72,5 +72,5 @@ def test_of_a_truncated_file_what_came_before_is_heard(with_sound: Path) -> None
 def test_times_that_make_no_clip_and_missing_files_are_named(with_sound: Path) -> None:
     with pytest.raises(DataError, match="it must end after its start"):
         read_sound(with_sound, "a.mp4", 3.0, 3.0)
-    with pytest.raises(DataError, match="gone.mp4: no such file"):
+    with pytest.raises(DataError, match=r"gone\.mp4: no such file"):
         read_sound(with_sound.with_name("gone.mp4"), "gone.mp4")
