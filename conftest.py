@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import FirstSightError
+from harness.errors import FirstSightError, oneline
+from models.fault import ModelFault
 
 if TYPE_CHECKING:
     pass
@@ -28,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("firstsight", "FirstSight: which compressed form of the model should we ship?")
     group.addoption("--pair", metavar="NAME", help="what to measure: models/NAME.yaml, or the path of a pair file")
     group.addoption("--variants", metavar="A,B", help="only these (default: the pair's own), e.g. baseline,int8")
+    group.addoption("--qa", metavar="SET:PATH", help="what is asked: a dataset and its folder, egothink:/data/EgoThink")
+    group.addoption("--limit", metavar="N", type=int, help="at most N clips of each split")
+    group.addoption(
+        "--seed", metavar="S", type=int, help="which clips: the order in which they are dealt to the splits"
+    )
+    group.addoption("--frames", metavar="N", type=int, help="frames a clip, at most (default: the pair's)")
+    group.addoption("--weights", metavar="random", help="random: no checkpoints; speed and memory alone are measured")
     group.addoption("--seeds", metavar="N", type=int, default=1, help="train each student N times (default: 1)")
     group.addoption("--rebuild", action="store_true", help="make every artifact again, whether it is found or not")
     group.addoption(
@@ -45,8 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         door = Doorway.open(config.option)
-    except FirstSightError as error:
-        pytest.exit(str(error), returncode=error.exit_code)
+    except (FirstSightError, ModelFault) as error:
+        pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
     config.stash[DOOR] = door
     option = config.option
     if option.benchmark_storage == "file://./.benchmarks":
@@ -79,6 +87,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     in_suites = any(Path(str(item.fspath)).parent == ROOT / "suites" for item in items)
     if in_suites and DOOR not in config.stash:
         pytest.exit("suites need a pair: pytest suites --pair tiny", returncode=2)
+    if in_suites and config.stash[DOOR].random:
+        silent = pytest.mark.skip(reason="random weights: what they answer means nothing")
+        for item in items:
+            if "teacher" in getattr(item, "fixturenames", ()):
+                item.add_marker(silent)
 
 
 # --- what is measured: variants × workloads --------------------------------------------------------
@@ -227,12 +240,10 @@ def record(benchmark: Any, door: Any, request: pytest.FixtureRequest) -> Any:
 @contextmanager
 def one_line() -> Iterator[None]:
     """Errors that a user can mend are one line in pytest's report; anything else keeps its traceback."""
-    from models.interface import ModelFault
-
     try:
         yield
     except (FirstSightError, ModelFault) as error:
-        pytest.fail(f"{REFUSAL}{error}", pytrace=False)
+        pytest.fail(f"{REFUSAL}{oneline(error)}", pytrace=False)
 
 
 REFUSAL = "firstsight: "

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (FirstSightError, ModelFault) as error:
-        print(f"firstsight: {error}", file=sys.stderr)
+        print(f"firstsight: {oneline(error)}", file=sys.stderr)
         return FirstSightError.exit_code
     except KeyboardInterrupt:
         print("\nfirstsight: interrupted; what was made is kept, run again to go on", file=sys.stderr)

@@ -14,28 +14,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from harness.artifact import Store
 from harness.distill.ahead import chains, make_ahead, spare_cores
-from harness.distill.lineage import Lineage, Weights
-from harness.errors import UsageError
+from harness.distill.lineage import Lineage
+from harness.distill.origins import Weights
+from harness.errors import UsageError, oneline
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
-from harness.measure.memory import MemorySpec
+from harness.measure.memory import MemorySpec, write_clip
 from harness.measure.timing import Workload
 from harness.pair import Pair, load_pair
 from harness.progress import watcher
 from harness.qa.blind import HOW as BLIND_HOW
 from harness.qa.blind import blind_accuracy
-from harness.qa.datasets import load_items
+from harness.qa.asked import parse_qa
+from harness.qa.datasets import dataset_names, load_items
 from harness.qa.items import QAItem
 from harness.record import Measurement, Record, load_run, to_extra_info
 from harness.report import page, table
-from harness.variants import VARIANTS, LoadedVariant, Variant, chosen, load
+from harness.variants import VARIANTS, LoadedVariant, Variant, chosen, load, spec_of
+from models.interface import format_of, without_weights
 
 ROOT = Path(__file__).resolve().parents[1]
+MEANINGLESS = "synthetic"  # frames that nobody can be judged by
 
 
 class Options(Protocol):
@@ -47,6 +50,40 @@ class Options(Protocol):
     rebuild: bool
     cache: str | None
     results: str | None
+    qa: str | None
+    weights: str | None
+    limit: int | None
+    seed: int | None
+
+
+def open_pair(options: Any) -> Pair:
+    """The pair with the data that the command line chose: --qa, --limit, --seed, --frames where they were given."""
+    pair = load_pair(options.pair)
+    changes: dict[str, object] = {}
+    if qa := getattr(options, "qa", None):
+        dataset, path, part = parse_qa(qa)
+        changes |= {"dataset": dataset, "path": path, "part": part}
+    for name, least in (("limit", 1), ("seed", 0), ("frames", 1)):
+        value = getattr(options, name, None)
+        if value is not None:
+            if value < least:
+                raise UsageError(f"--{name} {value}: at least {least}")
+            changes[name] = value
+    return pair.model_copy(update={"data": pair.data.model_copy(update=changes)}) if changes else pair
+
+
+def chosen_arguments(options: Any) -> list[str]:
+    """The same choices as arguments of `firstsight make`."""
+    given = [(name, getattr(options, name, None)) for name in ("pair", "qa", "weights", "limit", "seed", "frames")]
+    return [text for name, value in given if value is not None for text in (f"--{name}", str(value))]
+
+
+def is_random_asked(options: Any) -> bool:
+    """Is this a run without weights? UsageError for anything but `--weights random`."""
+    weights = getattr(options, "weights", None)
+    if weights not in (None, "random"):
+        raise UsageError(f"--weights {oneline(weights, 60)}: can be random; trained weights are named in the pair file")
+    return weights == "random"
 
 
 @dataclass(frozen=True)
@@ -118,16 +155,22 @@ class Doorway:
             lineage,
             results,
         )
-        self.device, self.pair_file, self.rebuild = lineage.device, pair.name, False
+        self.device, self.random, self.rebuild = lineage.device, lineage.random, False
+        self._chosen = ["--pair", pair.name]
         self._mute = _Unmuting()
         self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
     @classmethod
     def open(cls, options: Options) -> Doorway:
         """UsageError or PairError when the options do not make sense."""
-        pair = load_pair(options.pair)
+        pair, random = open_pair(options), is_random_asked(options)
         if options.seeds < 1:
             raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
+        if not random and pair.data.dataset == MEANINGLESS:
+            raise UsageError(
+                f"{pair.name} measures answers on real clips: --qa NAME:PATH ({', '.join(dataset_names())}); "
+                f"{without_weights()}"
+            )
         device = environment.device_of_choice()
         mute = _Unmuting()
         lineage = Lineage(
@@ -136,11 +179,12 @@ class Doorway:
             device=device,
             watcher=watcher(unmuted=mute),
             rebuild=options.rebuild,
+            random=random,
         )
         results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
         door._mute = mute
-        door.pair_file, door.rebuild = options.pair, options.rebuild
+        door._chosen, door.rebuild = chosen_arguments(options), options.rebuild
         return door
 
     def unmute(self, capture: Any) -> None:
@@ -155,7 +199,7 @@ class Doorway:
 
     def cases(self, with_controls: bool) -> list[Case]:
         """Deployable variants; with controls, every variant and every training seed of those that were trained."""
-        if not with_controls:
+        if not with_controls or self.random:
             return [Case(variant) for variant in self.variants if not variant.control]
         return [
             Case(variant, seed) for variant in self.variants for seed in range(self.seeds if variant.trained else 1)
@@ -183,14 +227,14 @@ class Doorway:
 
     def make_ahead(self, cases: Iterable[Case]) -> None:
         """Make the weights of these cases side by side, where that is faster and nothing is there yet."""
-        if self.device.type != "cpu" or self.rebuild or not spare_cores(self.pair):
+        if self.device.type != "cpu" or self.rebuild or self.random or not spare_cores(self.pair):
             return
         wanted = ["teacher", *(case.weights for case in cases)]
         if any(name not in ("teacher", "undistilled") for name in wanted):
             wanted.append("undistilled")
         found = chains(self.lineage.missing(list(dict.fromkeys(wanted))))
         if len(found) > 1:
-            make_ahead(self.pair_file, self.lineage.store.root, found)
+            make_ahead(self._chosen, self.lineage.store.root, found)
 
     def files(self, case: Case) -> Files:
         return Files(case, self.lineage.weights(case.variant.weights, case.seed))
@@ -234,17 +278,18 @@ class Doorway:
 
     def one_request(self, files: Files) -> MemorySpec:
         item = self.questions[0]
-        frames = Path(self._scratch.name) / "frames.npy"
-        np.save(frames, item.clip.frames())
+        clip = Path(self._scratch.name) / "clip.npz"
+        write_clip(item.clip, clip)
         variant = files.case.variant
-        spec = self.pair.teacher if variant.side == "teacher" else self.pair.student
+        spec = spec_of(variant, self.pair)
         return MemorySpec(
             variant=variant.name,
             architecture=spec.architecture,
             loader=variant.loader,
             folder=str(files.weights.folder),
             device=str(self.device),
-            frames=str(frames),
+            told=dict(spec.sizes),
+            clip=str(clip),
             question=item.prompt,
             new_tokens=self.pair.latency.new_tokens,
         )
@@ -265,7 +310,7 @@ class Doorway:
                 valid=True,
                 invalid_reasons=(),
                 artifacts={case.variant.weights: self.files(case).weights.digest},
-                details=details,
+                details={**details, "format": format_of(case.variant.format).described()},
             )
         )
 
@@ -286,7 +331,8 @@ class Doorway:
                 "evaluation": pair.evaluation.model_dump(mode="json"),
                 "controls": [variant.name for variant in VARIANTS.values() if variant.control],
             },
-            "data": pair.data.model_dump(mode="json"),
+            "data": _without_folder(pair.data.model_dump(mode="json")),
+            "weights": "random" if self.random else "as the pair says",
             "command": "pytest " + " ".join(arguments),
         }
 
@@ -295,6 +341,11 @@ class Doorway:
         run = load_run(storage)
         path = page.write(run, self.results / "report.html")
         return f"{table.render(run)}\n\nreport: {path}\nrecord: {run.path}"
+
+
+def _without_folder(data: dict[str, Any]) -> dict[str, Any]:
+    """A record goes into other hands: it says which dataset, not where on this machine it lies."""
+    return {**data, "path": Path(data["path"]).name if data["path"] else None}
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,33 @@ Adding one is one entry (see docs/adding-a-variant.md):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from harness.errors import UsageError, oneline
-from harness.pair import Pair
-from models.interface import Architecture, architecture
+from harness.pair import ModelSpec, Pair
+from models.interface import FORMATS, Architecture, architecture
 
-Loader = Callable[[type[Architecture], Path, torch.device], Architecture]
+Loader = Callable[[type[Architecture], Path, torch.device, Mapping[str, Any]], Architecture]
 
 
-def native(kind: type[Architecture], folder: Path, device: torch.device) -> Architecture:
+def native(kind: type[Architecture], folder: Path, device: torch.device, told: Mapping[str, Any]) -> Architecture:
     """Weights as they were saved."""
-    model = kind.load(folder)
-    model.to(device)
-    return model
+    return kind.load(folder, device=device, told=told)
 
 
-def int8(kind: type[Architecture], folder: Path, device: torch.device) -> Architecture:
-    """bitsandbytes LLM.int8 of every Linear but the head, quantised while loading."""
-    return kind.load(folder, format="int8", device_map={"": device})
+def int8(kind: type[Architecture], folder: Path, device: torch.device, told: Mapping[str, Any]) -> Architecture:
+    """bitsandbytes LLM.int8, quantised while loading; which modules, says `models/formats.py`."""
+    return kind.load(folder, format="int8", device=device, told=told)
+
+
+def nf4(kind: type[Architecture], folder: Path, device: torch.device, told: Mapping[str, Any]) -> Architecture:
+    """bitsandbytes 4-bit NormalFloat, quantised while loading; which modules, says `models/formats.py`."""
+    return kind.load(folder, format="nf4", device=device, told=told)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Variant:
         return f"{self.load.__module__}:{self.load.__qualname__}"
 
     @property
+    def format(self) -> str:
+        """The format's name in `models/formats.py`: that of the loading function, or native where it has none there."""
+        return self.load.__name__ if self.load.__name__ in FORMATS else "native"
+
+    @property
     def trained(self) -> bool:
         """Do its weights come from an arm of the experiment, so that another seed gives another model?"""
         return self.weights not in ("teacher", "undistilled")
@@ -59,8 +67,10 @@ VARIANTS: dict[str, Variant] = {
     for variant in (
         Variant("baseline", "teacher", native, "teacher"),
         Variant("int8", "teacher", int8, "teacher"),
+        Variant("nf4", "teacher", nf4, "teacher"),
         Variant("distilled", "distilled", native, "student"),
         Variant("distilled-int8", "distilled", int8, "student"),
+        Variant("distilled-nf4", "distilled", nf4, "student"),
         Variant("undistilled", "undistilled", native, "student", control=True),
         Variant("finetuned", "finetuned", native, "student", control=True),
         Variant("hard-labels", "hard-labels", native, "student", control=True),
@@ -98,5 +108,11 @@ def chosen(names: str | None, pair: Pair) -> list[Variant]:
 
 def load(variant: Variant, pair: Pair, folder: Path, digest: str, device: torch.device, seed: int = 0) -> LoadedVariant:
     """Read the variant's weights onto the device."""
-    spec = pair.teacher if variant.side == "teacher" else pair.student
-    return LoadedVariant(variant, variant.load(architecture(spec.architecture), folder, device), folder, digest, seed)
+    spec = spec_of(variant, pair)
+    model = variant.load(architecture(spec.architecture), folder, device, spec.sizes)
+    return LoadedVariant(variant, model, folder, digest, seed)
+
+
+def spec_of(variant: Variant, pair: Pair) -> ModelSpec:
+    """The side of the pair that a variant is a form of."""
+    return pair.teacher if variant.side == "teacher" else pair.student

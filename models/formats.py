@@ -31,9 +31,9 @@ class Format:
     why: str = ""
     bits: int = 0  # of a quantised weight; 0: nothing is quantised
 
-    def described(self, dtype: torch.dtype) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """What a record says of it: an int8 threshold, or the block of a 4-bit scale, changes speed and answers."""
-        told: dict[str, Any] = {"name": self.name, "kept_native": list(self.kept), "activations": str(dtype)[6:]}
+        told: dict[str, Any] = {"name": self.name, "kept_native": list(self.kept)}
         if self.name == "int8":
             told["llm_int8_threshold"] = INT8_THRESHOLD
         if self.name == "nf4":

@@ -49,7 +49,7 @@ class Arrow:
         if top == "models":
             return None if target_top == "models" or target_top not in OURS else "models imports nothing of the rest"
         if target_top == "models":
-            if within(self.target, "models.interface"):
+            if within(self.target, "models.interface") or within(self.target, "models.fault"):
                 return None
             return "the harness knows models.interface only" if top == "harness" else None
         if self.target.partition(".")[0] in HEAVY and any(within(self.source, room) for room in LIGHT):

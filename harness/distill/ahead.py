@@ -38,14 +38,14 @@ def spare_cores(pair: Pair) -> bool:
     return threads is not None and (os.cpu_count() or 1) >= 2 * threads
 
 
-def make_ahead(pair_file: str, cache: Path, wanted: Sequence[Sequence[str]]) -> None:
-    """Run one `firstsight make` a chain, all at once, and wait. A chain that fails is left to fail again in sight.
+def make_ahead(chosen: Sequence[str], cache: Path, wanted: Sequence[Sequence[str]]) -> None:
+    """Run one `firstsight make` a chain, all at once, and wait; `chosen`: --pair and what else chose data. A chain that fails is left to fail again in sight.
 
     Ctrl-C reaches every process of the terminal's group: each saves what it has and stops.
     """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "make", "--pair", pair_file, "--cache", str(cache), *chain],
+            [sys.executable, "-m", "harness.cli", "make", *chosen, "--cache", str(cache), *chain],
             stdout=subprocess.DEVNULL,  # it names the folders; progress is on stderr
             env={**os.environ, "FIRSTSIGHT_BARS": "lines"},  # two bars cannot share a terminal's line
         )

@@ -9,44 +9,31 @@ sources and the versions of the libraries.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from harness.artifact import Artifact, Make, Store, digest_of, folder_digest
+from harness.artifact import Artifact, Make, Store, digest_of
 from harness.distill.align import require_shared
+from harness.distill.arms import ARMS, LABELS, Arm, arm_recipe
+from harness.distill.keys import data_key, plain, sources
 from harness.distill.lessons import Lesson, gold_lessons, teacher_lessons
+from harness.distill.origins import Weights, given, initial_key, random_key, write_initial, write_random
 from harness.distill.targets import Targets, load_targets, make_targets
 from harness.distill.threads import cpu_threads
 from harness.distill.train import Progress, train
 from harness.errors import ModelError, UsageError, oneline
 from harness.pair import ModelSpec, Pair, Recipe
-from harness.qa.datasets import load_items, load_lexicon
+from harness.qa.datasets import load_items
 from harness.qa.items import QAItem
 from models.interface import Architecture, architecture, read_tokenizer
 
-Arm = Literal["distilled", "hard-labels", "finetuned"]
-ARMS: tuple[Arm, ...] = ("distilled", "hard-labels", "finetuned")
-LABELS = {"distilled": "teacher, with probabilities", "hard-labels": "teacher", "finetuned": "gold"}
-UNTRAINED = ("ahead.py", "blind.py", "contact_sheet.py", "grading.py")  # sources without a say in a training
-LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes")
 VAL = "val"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A folder with config, safetensors and tokenizer, and the digest that names it."""
-
-    folder: Path
-    digest: str
-    meta: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,10 @@ class _NotMade(Exception):
 
 
 class Lineage:
-    """The artifacts of one pair in one store. `seed` shifts the seed of the student's arms, nothing else."""
+    """The artifacts of one pair in one store. `seed` shifts the seed of the student's arms, nothing else.
+
+    With `random`, both sides are random numbers at their real shapes, and no student is trained: all are the same.
+    """
 
     def __init__(
         self,
@@ -73,8 +63,9 @@ class Lineage:
         device: torch.device | str = "cpu",
         watcher: Watcher = Watcher(),
         rebuild: bool = False,
+        random: bool = False,
     ) -> None:
-        self.pair, self.store, self.device = pair, store, torch.device(device)
+        self.pair, self.store, self.device, self.random = pair, store, torch.device(device), random
         self._watcher, self._rebuild = watcher, rebuild
         self._only_find = False
         self._made: set[str] = set()  # with `rebuild`, what this lineage has made again already
@@ -93,7 +84,7 @@ class Lineage:
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Which of these weights (`name` or `name:seed`) are not made yet. Makes nothing."""
-        finder = Lineage(self.pair, self.store, device=self.device)
+        finder = Lineage(self.pair, self.store, device=self.device, random=self.random)
         finder._only_find = True
         absent = []
         for what in names:
@@ -116,15 +107,18 @@ class Lineage:
 
     def student(self, arm: Arm = "distilled", seed: int = 0) -> Weights:
         """The student after one arm of the experiment; all arms start alike and take the same number of steps."""
-        recipe = self.arm_recipe(arm, seed)
+        if self.random:
+            return self.undistilled
+        recipe = arm_recipe(self.pair, arm, seed)
         start = self.undistilled
         from_teacher = arm != "finetuned"
         key = {
-            **self._sources(),
+            **sources(self.pair.data.dataset),
             "arm": arm,
             "start": start.digest,
-            "recipe": _plain(recipe),
-            "data": self._data_key(recipe.split),
+            "config": dict(self.pair.student.sizes),
+            "recipe": plain(recipe),
+            "data": data_key(self.pair.data, recipe.split),
             "targets": [self.targets(recipe.split).digest, self.targets(VAL).digest] if from_teacher else None,
         }
 
@@ -157,27 +151,6 @@ class Lineage:
 
         return self._get(f"student-{arm}", key, make)
 
-    def arm_recipe(self, arm: Arm, seed: int = 0) -> Recipe:
-        """The pair's recipe as this arm uses it: hard labels have no KL, gold has other clips but as many steps."""
-        recipe = self.pair.recipe
-        changes: dict[str, object] = {"seed": recipe.seed + seed}
-        clips = self.pair.data.splits[recipe.split].clips
-        steps = min(recipe.epochs * -(-clips // recipe.batch_clips), recipe.max_steps or 2**62)
-        if arm == "finetuned":
-            few = self.pair.data.splits[self.pair.finetune_split].clips
-            changes |= {
-                "split": self.pair.finetune_split,
-                "epochs": -(-steps // -(-few // recipe.batch_clips)),
-                "max_steps": steps,
-                "evaluate_every": recipe.evaluate_every or -(-clips // recipe.batch_clips),
-                "alpha": 0.0,
-                "method": "finetune",
-                "teacher_format": "native",
-            }
-        elif arm == "hard-labels":
-            changes["alpha"] = 0.0
-        return recipe.model_copy(update=changes)
-
     @property
     def gold_split(self) -> str:
         """The split whose gold answers the teacher learnt from, or the few that the controls learn from."""
@@ -195,10 +168,11 @@ class Lineage:
         """The teacher's answers and states on every question of a split."""
         recipe, spec = self.pair.recipe, self.pair.teacher
         key = {
-            **self._sources(),
+            **sources(self.pair.data.dataset),
             "teacher": self.teacher.digest,
+            "config": dict(spec.sizes),
             "teacher_format": recipe.teacher_format,
-            "data": self._data_key(split),
+            "data": data_key(self.pair.data, split),
             "shared": self.shared_vocabulary,
             "max_new_tokens": self.pair.evaluation.max_new_tokens,
         }
@@ -222,46 +196,26 @@ class Lineage:
     # --- making ------------------------------------------------------------------------------------
 
     def _from_spec(self, side: str, spec: ModelSpec) -> Weights:
+        if self.random:
+            key = {**sources(self.pair.data.dataset), **random_key(spec, self.pair.data)}
+            return self._get(f"{side}-random", key, lambda folder: write_random(folder, side, spec, self.pair.data))
         if spec.weights is not None:
-            folder = Path(spec.weights)
-            if not folder.is_dir():
-                raise ModelError(f"{side}.weights: no folder {spec.weights}; download the checkpoint there first")
-            return Weights(folder, folder_digest(folder), {})
-        weights = self._initial(side, spec)
+            weights = given(side, spec, self.store)
+        else:
+            key = {**sources(self.pair.data.dataset), **initial_key(spec, self.pair.data)}
+            weights = self._get(f"{side}-initial", key, lambda folder: write_initial(folder, spec, self.pair.data))
         for recipe in spec.training:
             weights = self._finetuned(side, spec, weights, recipe)
         return weights
 
-    def _initial(self, side: str, spec: ModelSpec) -> Weights:
-        assert spec.initial is not None
-        key = {
-            **self._sources(),
-            "architecture": spec.architecture,
-            "initial": _plain(spec.initial),
-            "words": hashlib.sha256("\n".join(load_lexicon(self.pair.data)).encode()).hexdigest(),
-        }
-
-        def make(folder: Path) -> None:
-            initial = spec.initial
-            assert initial is not None
-            architecture(spec.architecture).initialise(
-                config=initial.config,
-                seed=initial.seed,
-                words=load_lexicon(self.pair.data),
-                tokenizer_extra=initial.tokenizer_extra,
-                pad_vocab_to=initial.pad_vocab_to,
-                scale=initial.scale,
-            ).save(folder)
-
-        return self._get(f"{side}-initial", key, make)
-
     def _finetuned(self, side: str, spec: ModelSpec, start: Weights, recipe: Recipe) -> Weights:
         key = {
-            **self._sources(),
+            **sources(self.pair.data.dataset),
             "start": start.digest,
-            "recipe": _plain(recipe),
-            "data": self._data_key(recipe.split),
-            "val": self._data_key(VAL),
+            "config": dict(spec.sizes),
+            "recipe": plain(recipe),
+            "data": data_key(self.pair.data, recipe.split),
+            "val": data_key(self.pair.data, VAL),
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -330,7 +284,7 @@ class Lineage:
         return {
             **asdict(result),
             "curve": list(result.curve),
-            "recipe": _plain(recipe),
+            "recipe": plain(recipe),
             "clips": len(lessons),
             "answers": sum(len(lesson.answers) for lesson in lessons),
             "labels": labels,
@@ -355,12 +309,7 @@ class Lineage:
         return cpu_threads(recipe.threads if self.device.type == "cpu" else None)
 
     def _load(self, spec: ModelSpec, folder: Path, format: str = "native") -> Architecture:
-        kind = architecture(spec.architecture)
-        if format != "native":
-            return kind.load(folder, format=format, device_map={"": self.device})
-        model = kind.load(folder)
-        model.to(self.device)
-        return model
+        return architecture(spec.architecture).load(folder, format=format, device=self.device, told=spec.sizes)
 
     # --- what goes into a key ----------------------------------------------------------------------
 
@@ -373,31 +322,3 @@ class Lineage:
             return items
         kept = list(dict.fromkeys(item.clip.id for item in items))[: recipe.val_clips]
         return [item for item in items if item.clip.id in set(kept)]
-
-    def _data_key(self, split: str) -> Mapping[str, Any]:
-        data = self.pair.data
-        return {
-            "dataset": data.dataset,
-            "seed": data.seed,
-            "path": data.path,
-            "frames": data.frames,
-            "split": split,
-            **_plain(data.splits[split]),
-        }
-
-    def _sources(self) -> Mapping[str, Any]:
-        return {"sources": _source_digest(), "libraries": {name: version(name) for name in LIBRARIES}}
-
-
-def _plain(model: Any) -> Any:
-    return model.model_dump(mode="json")
-
-
-def _source_digest() -> str:
-    """Digest of our code that has a say in what a training produces."""
-    root = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    for folder in ("harness/distill", "harness/qa", "models"):
-        for file in sorted(f for f in (root / folder).glob("*.py") if f.name not in UNTRAINED):
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()

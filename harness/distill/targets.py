@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.distill.align import require_spelt
+from harness.qa.asking import prepare
 from harness.qa.items import QAItem, by_clip
 from models.interface import Architecture
 
@@ -58,9 +59,7 @@ def make_targets(
     row = 0
     for start in range(0, len(groups), batch_clips):
         batch = groups[start : start + batch_clips]
-        embedded = teacher.embed(
-            [teacher.prepare(clip.frames(), [item.prompt for item in asked]) for clip, asked in batch]
-        )
+        embedded = teacher.embed(prepare(teacher, batch))
         said = [
             [_ended(ids, teacher.ending_id) for ids in row_ids]
             for row_ids in teacher.generate(embedded, max_new_tokens)

@@ -25,6 +25,7 @@ from harness.distill.targets import Targets
 from harness.errors import ModelError
 from harness.measure.divergence import token_kl
 from harness.pair import Recipe
+from harness.qa.asking import prepare_clip
 from models.interface import Architecture
 
 
@@ -84,7 +85,7 @@ def train(
     done = checkpoints.restore() or Checkpoint()
     model.model.train()
     if recipe.gradient_checkpointing:
-        model.model.gradient_checkpointing_enable()
+        checkpoint_activations(model, True)
     began = time.monotonic()
     stale, saved = done.stale, done.step
     with _stop_after_step() as stopping:
@@ -121,10 +122,16 @@ def train(
     checkpoints.load_best()
     model.model.eval()
     if recipe.gradient_checkpointing:
-        model.model.gradient_checkpointing_disable()
+        checkpoint_activations(model, False)
     return Training(
         done.curve, int(done.curve[-1]["step"] or 0), done.best_step, done.seconds + time.monotonic() - began
     )
+
+
+def checkpoint_activations(model: Architecture, on: bool) -> None:
+    """Gradient checkpointing by the name that this transformers has for it (5.17: gradient_, 5.23: activation_)."""
+    what = "activation" if hasattr(model.model, "activation_checkpointing_enable") else "gradient"
+    getattr(model.model, f"{what}_checkpointing_{'enable' if on else 'disable'}")()
 
 
 @torch.no_grad()
@@ -202,7 +209,7 @@ def _forward(
     """Logits at answer positions cut to the shared ids, the answer ids, and the teacher's logits if there is one."""
     use_bf16 = recipe.precision == "auto" and model.device.type == "cuda" and torch.cuda.is_bf16_supported()
     with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16):
-        prepared = [model.prepare(lesson.clip.frames(), lesson.questions) for lesson in batch]
+        prepared = [prepare_clip(model, lesson.clip, lesson.questions) for lesson in batch]
         states = model.answer_states(model.embed(prepared), [lesson.answers for lesson in batch])
         logits = model.logits(states)[:, :shared]
     ids = torch.tensor([t for lesson in batch for a in lesson.answers for t in a], device=model.device)

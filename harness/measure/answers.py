@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.qa.items import Clip, QAItem, by_clip
-from models.interface import Architecture, Prepared
+from harness.qa.asking import prepare
+from harness.qa.items import QAItem, by_clip
+from models.interface import Architecture
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,3 @@ def force(model: Architecture, given: Answers, shared: int, *, batch_clips: int)
         answers = [[answer_of[item.id] for item in asked] for _, asked in batch]
         states.append(model.answer_states(model.embed(prepare(model, batch)), answers).cpu())
     return Forced(torch.cat(states), model.head.weight[:shared].detach().cpu())
-
-
-def prepare(model: Architecture, batch: Sequence[tuple[Clip, tuple[QAItem, ...]]]) -> list[Prepared]:
-    """The CPU stage for a batch of clips with their questions."""
-    return [model.prepare(clip.frames(), [item.prompt for item in asked]) for clip, asked in batch]

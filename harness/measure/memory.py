@@ -18,7 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.errors import ModelError, oneline
+from harness.qa.items import Clip, Frames
 from harness.record import Measurement
 
 MB = 1e6
@@ -27,14 +30,15 @@ PHASES = ("libraries", "load", "prefill", "decode")
 
 @dataclass(frozen=True)
 class MemorySpec:
-    """What the fresh process loads and asks. `frames` is a .npy file of one clip."""
+    """What the fresh process loads and asks. `clip` is what `write_clip` wrote."""
 
     variant: str
     architecture: str
     loader: str  # "module:function" of the variant's loading function, as `harness/variants.py` names it
     folder: str
     device: str
-    frames: str
+    told: dict[str, Any]  # what the pair file says of the checkpoint
+    clip: str
     question: str
     new_tokens: int
 
@@ -54,6 +58,25 @@ def in_fresh_process(spec: MemorySpec, timeout_s: float = 1800) -> dict[str, Any
         raise ModelError(f"measuring the memory of {spec.variant} failed: {oneline(last)}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
+
+
+def write_clip(clip: Clip, path: Path) -> None:
+    """A clip's frames and sound as one .npz file, for the fresh process."""
+    sound = clip.sound()
+    arrays: dict[str, Any] = {f"frame{at:04d}": frame for at, frame in enumerate(clip.frames())}
+    if sound is not None:
+        arrays["sound"] = sound
+    np.savez(path, still=np.array(clip.still), **arrays)
+
+
+def read_clip(path: Path) -> Clip:
+    """What `write_clip` wrote."""
+    held = np.load(path, allow_pickle=False)
+    frames = tuple(held[name] for name in sorted(held.files) if name.startswith("frame"))
+    still = bool(held["still"])
+    sound = held["sound"] if "sound" in held.files else None
+    shown: Frames = frames if still else np.stack(frames)
+    return Clip("memory", str(path), lambda: shown, still=still, load_sound=lambda: sound)
 
 
 def measurements(peaks: dict[str, Any]) -> tuple[Measurement, ...]:
@@ -143,11 +166,10 @@ def measure(spec: MemorySpec) -> dict[str, Any]:
     """Load, prefill, decode one request, reading the peak of each phase. To be run in a fresh process."""
     meter: _Resident | _Device = _Device(0) if spec.device.startswith("cuda") else _Resident()
     with meter.phase("libraries"):
-        import numpy as np
         import torch
 
         from harness.measure.timing import Answering, Workload
-        from harness.qa.items import Clip, QAItem
+        from harness.qa.items import QAItem
         from models.interface import architecture
 
         torch.zeros(1, device=spec.device)
@@ -155,11 +177,10 @@ def measure(spec: MemorySpec) -> dict[str, Any]:
     module, function = spec.loader.split(":")
     load = getattr(import_module(module), function)
     with meter.phase("load"):
-        model = load(architecture(spec.architecture), Path(spec.folder), device)
-    frames = np.load(spec.frames, allow_pickle=False)
-    clip = Clip("memory", spec.frames, lambda: frames)
+        model = load(architecture(spec.architecture), Path(spec.folder), device, spec.told)
+    clip = read_clip(Path(spec.clip))
     item = QAItem("memory/0", clip, spec.question, "", "memory", "memory")
-    answering = Answering(model, [item], Workload(1, spec.new_tokens, len(frames)))
+    answering = Answering(model, [item], Workload(1, spec.new_tokens, len(clip.frames())))
     with meter.phase("prefill"):
         state, tokens = answering.first_token(answering.next_requests())
     with meter.phase("decode"):

@@ -42,6 +42,7 @@ def environment(run: Run) -> Pairs:
         ("Libraries", ", ".join(f"{name} {version}" for name, version in _texts(env.get("versions")))),
         ("Container image", dig(env, "image") or "none"),
         ("Commit", seen),
+        ("Weights", dig(env, "weights")),
         ("Command", dig(env, "command")),
         ("Measured", when(run)),
         ("Data", _data(env.get("data"))),

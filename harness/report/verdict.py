@@ -12,7 +12,7 @@ from harness.errors import RecordError, oneline
 from harness.record import Run
 from harness.report.budgets import Judged, budgets_of, judge
 from harness.report.compare import baseline_of, paired
-from harness.report.view import VariantView, dig, variants
+from harness.report.view import VariantView, dig, has_random_weights, variants
 from harness.report.wording import OBJECTIVES, reason, shipping, shipping_none
 from harness.stats import difference_interval, ratio_interval
 
@@ -39,7 +39,12 @@ def decide(run: Run) -> Verdict:
     candidates = [judged for judged in table if not judged.control and judged.measured]
     ship: str | None = None
     tie: tuple[str, ...] = ()
-    if not budgets:
+    if has_random_weights(run):
+        sentence = (
+            "No verdict: the weights are random, at their real shapes. Speed and memory are true; whether a variant "
+            "answers like the teacher, only trained weights can show."
+        )
+    elif not budgets:
         sentence = "No verdict: the pair states no budget."
     elif not candidates:
         sentence = "Ship none: no variant that could be shipped was measured."
@@ -51,7 +56,8 @@ def decide(run: Run) -> Verdict:
         sentence = shipping(best, tied, len(fit), len(candidates), baseline_of(views), objective)
     else:
         sentence = shipping_none(min(candidates, key=_distance))
-    reasons = tuple(reason(judged, ship, tie, objective, views) for judged in table if judged.variant != ship)
+    judged_by = () if has_random_weights(run) else table
+    reasons = tuple(reason(judged, ship, tie, objective, views) for judged in judged_by if judged.variant != ship)
     return Verdict(ship, sentence, tie, objective, table, tuple(filter(None, reasons)))
 
 

@@ -12,6 +12,7 @@ from harness.errors import RecordError, oneline
 from harness.record import JSON, Measurement, Record, Run
 
 BASELINE = "baseline"
+RANDOM_ANSWERS = "the weights are random: what they answer means nothing"
 # Compared in their answers only, to tell where a gain comes from; never shipped.
 CONTROLS = ("undistilled", "finetuned", "hard-labels")
 
@@ -78,6 +79,7 @@ class VariantView:
     flips: tuple[Flip, ...]
     blind: tuple[float, str] | None
     training: Training | None
+    silent: str = ""  # why its answers are not judged, where that is so for the whole run
 
     def batches(self) -> tuple[int, ...]:
         """The batch sizes that latency was measured at, smallest first."""
@@ -108,6 +110,8 @@ class VariantView:
         return tuple(dict.fromkeys(m.metric for record in self.records for m in record.measurements))
 
     def _why_not(self, suite: str) -> str:
+        if suite == "agreement" and self.silent:
+            return self.silent
         if self.control and suite != "agreement":
             return "a control: compared in its answers, not timed or weighed"
         if not any(record.suite == suite for record in self.records):
@@ -117,10 +121,12 @@ class VariantView:
 
 def variants(run: Run) -> tuple[VariantView, ...]:
     """The variants in the order of the run's records, controls after the others."""
-    names = list(dict.fromkeys(record.variant for record in run.records))
+    silent = RANDOM_ANSWERS if has_random_weights(run) else ""
+    records = [r for r in run.records if not (silent and r.suite == "agreement")]
+    names = list(dict.fromkeys(record.variant for record in records))
     stated = run.pair.get("controls")
     controls = [str(name) for name in stated] if isinstance(stated, list) else list(CONTROLS)
-    views = [_view(name, name in controls, [r for r in run.records if r.variant == name]) for name in names]
+    views = [_view(name, name in controls, [r for r in records if r.variant == name], silent) for name in names]
     return tuple(sorted(views, key=lambda view: (view.control, view.name != BASELINE)))
 
 
@@ -137,7 +143,12 @@ def on_cpu(run: Run) -> bool:
     return dig(run.environment, "device", "kind") == "cpu"
 
 
-def _view(name: str, control: bool, records: list[Record]) -> VariantView:
+def has_random_weights(run: Run) -> bool:
+    """Whether nothing in this run was trained: its times and bytes are true, its answers are never shown."""
+    return dig(run.environment, "weights") == "random"
+
+
+def _view(name: str, control: bool, records: list[Record], silent: str = "") -> VariantView:
     items: tuple[Item, ...] = ()
     flips: tuple[Flip, ...] = ()
     blind = training = None
@@ -152,7 +163,7 @@ def _view(name: str, control: bool, records: list[Record]) -> VariantView:
             blind = (share, _text(raw_blind, "how", where)) if share is not None else None
         if training is None and isinstance(details.get("training"), dict):
             training = _training(_object(details["training"], where), f"{where}: training")
-    return VariantView(name, control, tuple(records), items, flips, blind, training)
+    return VariantView(name, control, tuple(records), items, flips, blind, training, silent)
 
 
 def _item(raw: JSON, where: str) -> Item:

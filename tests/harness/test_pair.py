@@ -202,9 +202,13 @@ BAD = {
         changed("    - name: answers\n      split: train\n", "    - name: answers\n"),
         "teacher.training.1.split: missing (the split of data.splits that is trained on)",
     ),
-    "missing key in a named split": (
-        changed("val: {clips: 10, questions_per_clip: 8}", "val: {clips: 10}"),
-        "data.splits.val.questions_per_clip: missing (the number of questions on each clip)",
+    "a split of no size": (
+        changed("val: {clips: 10, questions_per_clip: 8}", "val: {questions_per_clip: 8}"),
+        "data.splits.val: give exactly one of clips and share; neither is there",
+    ),
+    "a split of two sizes": (
+        changed("val: {clips: 10, questions_per_clip: 8}", "val: {clips: 10, share: 0.1}"),
+        "data.splits.val: give exactly one of clips and share; not both",
     ),
     "text for a number": (
         changed("patience: 3", "patience: three"),

@@ -36,7 +36,9 @@ def test_controls_are_those_that_only_tell_where_a_gain_comes_from() -> None:
 
 def test_every_loading_function_can_be_found_by_its_name() -> None:
     """A fresh process loads the variant again, by that name, to measure its memory."""
-    assert {variant.loader for variant in VARIANTS.values()} == {"harness.variants:native", "harness.variants:int8"}
+    assert {variant.loader for variant in VARIANTS.values()} == {
+        f"harness.variants:{name}" for name in ("native", "int8", "nf4")
+    }
 
 
 def test_the_example_in_the_docs_loads_a_variant(monkeypatch: pytest.MonkeyPatch, lineage: Any) -> None:
@@ -51,7 +53,7 @@ def test_the_example_in_the_docs_loads_a_variant(monkeypatch: pytest.MonkeyPatch
         variant: Variant = VARIANTS["bf16"]
         from models.interface import architecture
 
-        model = variant.load(architecture("egogpt"), lineage.teacher.folder, torch.device("cpu"))
+        model = variant.load(architecture("egogpt"), lineage.teacher.folder, torch.device("cpu"), {})
         assert model.dtype == torch.bfloat16
         assert variant.loader == "harness.variants:bf16"
     finally:

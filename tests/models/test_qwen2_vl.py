@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from harness.distill.train import checkpoint_activations
 from models.interface import ModelFault
 from models.packing import pack_rows
 
@@ -100,7 +101,7 @@ def test_gradient_checkpointing_keeps_less_and_gives_the_same_gradients(build: A
         model = build("student")
         model.model.train()
         if checkpointed:
-            model.model.gradient_checkpointing_enable()
+            checkpoint_activations(model, True)
         prepared = model.prepare(frames, ["which hand?"])
         held: dict[int, int] = {}
 

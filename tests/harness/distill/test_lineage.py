@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from harness.artifact import Store
-from harness.distill.lineage import ARMS, Lineage, Watcher
+from harness.distill.arms import ARMS, arm_recipe
+from harness.distill.lineage import Lineage, Watcher
 from harness.distill.targets import load_targets
 from harness.errors import ArtifactError, ModelError, UsageError
 from harness.pair import Pair
@@ -63,7 +64,7 @@ def test_every_arm_starts_alike_and_takes_the_same_number_of_steps(lineage: Line
 
 
 def test_arms_differ_in_what_they_learn_from(lineage: Lineage) -> None:
-    soft, hard, gold = (lineage.arm_recipe(arm) for arm in ("distilled", "hard-labels", "finetuned"))
+    soft, hard, gold = (arm_recipe(lineage.pair, arm) for arm in ("distilled", "hard-labels", "finetuned"))
     assert (soft.alpha, hard.alpha, gold.alpha) == (lineage.pair.recipe.alpha, 0.0, 0.0)
     assert soft.split == hard.split == lineage.pair.recipe.split
     assert gold.split == lineage.pair.finetune_split

@@ -11,8 +11,16 @@ import torch
 from torch import nn
 
 from harness.errors import ModelError
-from harness.measure.memory import PHASES, MemorySpec, in_fresh_process, measurements, weight_bytes
-from harness.qa.items import QAItem
+from harness.measure.memory import (
+    PHASES,
+    MemorySpec,
+    in_fresh_process,
+    measurements,
+    read_clip,
+    weight_bytes,
+    write_clip,
+)
+from harness.qa.items import Clip, QAItem
 from harness.variants import VARIANTS
 
 
@@ -58,15 +66,16 @@ def test_the_scales_still_count_after_an_answer(model: Any, saved: Path, items: 
 
 
 def spec(saved: Path, tmp_path: Path, item: QAItem | None = None, **changes: Any) -> MemorySpec:
-    frames = item.clip.frames() if item else np.zeros((4, 96, 96, 3), np.uint8)
-    np.save(tmp_path / "frames.npy", frames)
+    frames = np.zeros((4, 96, 96, 3), np.uint8)
+    write_clip(item.clip if item else Clip("black", "black", lambda: frames), tmp_path / "clip.npz")
     usual = {
         "variant": "int8",
         "architecture": "egogpt",
         "loader": VARIANTS["int8"].loader,
         "folder": str(saved),
         "device": "cpu",
-        "frames": str(tmp_path / "frames.npy"),
+        "told": {},
+        "clip": str(tmp_path / "clip.npz"),
         "question": "is there a cup?",
         "new_tokens": 3,
     }
@@ -93,3 +102,17 @@ def test_a_process_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^measuring the memory of int8 failed: .*cannot be loaded") as caught:
         in_fresh_process(spec(tmp_path / "nowhere", tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("still", [False, True])
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_clip_reaches_the_fresh_process_whole(tmp_path: Path, still: bool, heard: bool) -> None:
+    shown = (
+        (np.full((4, 6, 3), 7, np.uint8), np.full((8, 2, 3), 9, np.uint8)) if still else np.ones((3, 4, 6, 3), np.uint8)
+    )
+    sound = np.linspace(-1, 1, 50, dtype=np.float32) if heard else None
+    write_clip(Clip("c", "made", lambda: shown, still=still, load_sound=lambda: sound), tmp_path / "clip.npz")
+    again = read_clip(tmp_path / "clip.npz")
+    assert again.still is still
+    assert all(np.array_equal(one, two) for one, two in zip(again.frames(), shown, strict=True))
+    assert (again.sound() is None) if sound is None else np.array_equal(again.sound(), sound)
