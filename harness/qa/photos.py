@@ -27,6 +27,7 @@ def read_photo(path: Path, name: str) -> Frame:
         raise DataError(f"{oneline(name, 300)}: no such file: put it below the data's folder")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PIL thinks of a file's metadata
             # PIL only warns from 90 to 180 megapixels; beyond, it raises. Both would take gigabytes.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:

@@ -5,10 +5,12 @@ sound = read_sound(path, "videos/a.mp4", start=10.0, end=20.0)      # None where
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from harness.errors import DataError
 from harness.qa.items import Sound
@@ -32,11 +34,11 @@ def read_sound(path: Path, name: str, start: float | None = None, end: float | N
         with av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"}) as container:
             if not container.streams.audio:
                 return None
-            stream = container.streams.audio[0]
             until = None if end is None else float(exact(end)) + zero
             if float(begin) + zero > LEAD:
-                container.seek(round((float(begin) + zero - LEAD) * av.time_base))
-            pieces, first = _resampled(container.decode(stream), until)
+                with suppress(av.error.FFmpegError):  # what cannot be sought is decoded from its beginning
+                    container.seek(round((float(begin) + zero - LEAD) * av.time_base))
+            pieces, first = _resampled(container, until)
     except av.error.FFmpegError as error:
         raise DataError(f"{name}: its sound cannot be decoded ({error.strerror}); fetch the file again") from None
     if first is None:
@@ -52,27 +54,32 @@ def read_sound(path: Path, name: str, start: float | None = None, end: float | N
     return np.clip(heard, -1.0, 1.0)
 
 
-def _resampled(frames: object, until: float | None) -> tuple[list[Sound], float | None]:
+def _resampled(container: InputContainer, until: float | None) -> tuple[list[Sound], float | None]:
     """Pieces of mono 16 kHz, and when the first begins (seconds on the file's clock); None when nothing decodes."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    resampler = _resampler()
     pieces: list[Sound] = []
     first: float | None = None
-    iterator = iter(frames)  # type: ignore[call-overload]
-    while True:
-        try:
-            frame = next(iterator, None)
-        except av.error.InvalidDataError:
-            break  # cut short: what came before is good
-        if frame is None:
-            break
-        if first is None:
-            first = float(frame.time or 0.0)
-        pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-        if until is not None and frame.time is not None and frame.time > until + LEAD:
-            break
+    try:
+        for frame in container.decode(container.streams.audio[0]):
+            if first is None:
+                first = float(frame.time or 0.0)
+            try:
+                made = resampler.resample(frame)
+            except ValueError:  # rate or channels change within the track
+                made, resampler = resampler.resample(None), _resampler()
+                made += resampler.resample(frame)
+            pieces += [piece.to_ndarray()[0] for piece in made]
+            if until is not None and frame.time is not None and frame.time > until + LEAD:
+                break
+    except (av.error.InvalidDataError, IndexError):  # IndexError: garbage that looks like one stream more
+        pass  # cut short: what came before is good
     if first is not None:
         pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
     return pieces, first
+
+
+def _resampler() -> av.AudioResampler:
+    return av.AudioResampler(format="flt", layout="mono", rate=RATE)
 
 
 def _samples(seconds: float) -> int:

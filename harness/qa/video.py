@@ -238,7 +238,7 @@ class Video:
     def _read(self) -> Iterator[av.Packet[VideoStream]]:
         try:
             yield from self._container.demux(self._stream)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # IndexError: garbage that looks like one stream more
             return  # cut short: what came before is good
 
     def _s(self, ticks: int | Fraction) -> str:
