@@ -31,11 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--variants", metavar="A,B", help="only these (default: the pair's own), e.g. baseline,int8")
     group.addoption("--qa", metavar="SET:PATH", help="what is asked: a dataset and its folder, egothink:/data/EgoThink")
     group.addoption("--limit", metavar="N", type=int, help="at most N clips of each split")
-    group.addoption(
-        "--seed", metavar="S", type=int, help="which clips: the order in which they are dealt to the splits"
-    )
+    group.addoption("--seed", metavar="S", type=int, help="which clips: the order they are dealt to the splits in")
     group.addoption("--frames", metavar="N", type=int, help="frames a clip, at most (default: the pair's)")
     group.addoption("--weights", metavar="random", help="random: no checkpoints; speed and memory alone are measured")
+    group.addoption(
+        "--similarity", metavar="DIR", help="a local sentence-embedding model: grade open answers by meaning too"
+    )
     group.addoption("--seeds", metavar="N", type=int, default=1, help="train each student N times (default: 1)")
     group.addoption("--rebuild", action="store_true", help="make every artifact again, whether it is found or not")
     group.addoption(
@@ -184,6 +185,13 @@ def teacher(door: Any) -> Any:
 def blind(door: Any) -> Any:
     """What can be had without looking at a frame."""
     return door.blind
+
+
+@pytest.fixture(scope="session")
+def similarity(door: Any) -> Any:
+    """How near an answer is to gold in meaning, where --similarity names a model for it; else None."""
+    with one_line():
+        return door.similarity
 
 
 @pytest.fixture

@@ -23,13 +23,15 @@ from harness.distill.origins import Weights
 from harness.errors import UsageError, oneline
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
+from harness.measure.choices import rotations
 from harness.measure.memory import MemorySpec, write_clip
+from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import Workload
 from harness.pair import Pair, load_pair
 from harness.progress import watcher
+from harness.qa.asked import parse_qa
 from harness.qa.blind import HOW as BLIND_HOW
 from harness.qa.blind import blind_accuracy
-from harness.qa.asked import parse_qa
 from harness.qa.datasets import dataset_names, load_items
 from harness.qa.items import QAItem
 from harness.record import Measurement, Record, load_run, to_extra_info
@@ -54,6 +56,8 @@ class Options(Protocol):
     weights: str | None
     limit: int | None
     seed: int | None
+    frames: int | None
+    similarity: str | None
 
 
 def open_pair(options: Any) -> Pair:
@@ -157,6 +161,7 @@ class Doorway:
         )
         self.device, self.random, self.rebuild = lineage.device, lineage.random, False
         self._chosen = ["--pair", pair.name]
+        self._similarity: str | None = None
         self._mute = _Unmuting()
         self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
@@ -184,6 +189,7 @@ class Doorway:
         results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
         door._mute = mute
+        door._similarity = options.similarity
         door._chosen, door.rebuild = chosen_arguments(options), options.rebuild
         return door
 
@@ -243,7 +249,12 @@ class Doorway:
 
     @cached_property
     def questions(self) -> list[QAItem]:
-        return load_items(self.pair.data, self.pair.evaluation.split)
+        evaluation = self.pair.evaluation
+        return rotations(load_items(self.pair.data, evaluation.split), evaluation.rotations)
+
+    @cached_property
+    def similarity(self) -> SentenceSimilarity | None:
+        return SentenceSimilarity(Path(self._similarity), self.device) if self._similarity else None
 
     @cached_property
     def blind(self) -> dict[str, Any]:

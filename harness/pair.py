@@ -108,7 +108,9 @@ class Recipe(Section):
     threads: Count | None = Field(
         None, description="CPU threads of a training on a CPU, which fixes the order of its sums; null: torch's own"
     )
-    teacher_format: Literal["native", "bf16", "int8", "nf4"] = Field("native", description="how the teacher is loaded (distill)")
+    teacher_format: Literal["native", "bf16", "int8", "nf4"] = Field(
+        "native", description="how the teacher is loaded (distill)"
+    )
     types: Many[str] | None = Field(
         None, min_length=1, description="types of items learnt from; null: every question, no descriptions"
     )
@@ -201,7 +203,9 @@ class DataSpec(Section):
     part: str | None = Field(None, description="the dataset's own part, where it has several", min_length=1)
     splits: dict[Name, SplitSpec] = Field(description="the parts, by name", min_length=1)
     frames: Count = Field(4, description="frames a clip, at most")
-    max_side: Count | None = Field(None, description="video frames are shrunk to this longest side, pixels; null: never")
+    max_side: Count | None = Field(
+        None, description="longest side that video frames are shrunk to, pixels; null: as they are"
+    )
     limit: Count | None = Field(None, description="at most so many clips a split; null: all")
 
 
@@ -244,6 +248,7 @@ class Evaluation(Section):
     split: str = Field("test", description="the split of data.splits that is reported on")
     batch_clips: Count = Field(16, description="clips answered at once")
     max_new_tokens: Count = Field(8, description="longest answer, tokens")
+    rotations: Count = Field(1, description="orders of its options that a multiple-choice question is asked in")
 
 
 class Latency(Section):

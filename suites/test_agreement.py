@@ -6,16 +6,17 @@ Every variant answers the held-out test questions freely, and is forced along th
 teacher itself, loaded anew, and must agree with it exactly.
 """
 
+from harness.measure import choices
 from harness.measure.agreement import flips_in_detail, items_in_detail, measurements
 
 
-def test_agreement(benchmark, trained_variant, teacher, examine, blind, record):
+def test_agreement(benchmark, trained_variant, teacher, examine, blind, similarity, record):
     answers, forced = benchmark.pedantic(examine, args=(trained_variant,), rounds=1)
     figures = measurements(answers, teacher.answers, forced, teacher.forced)
     record(
         "agreement",
         {"questions": len(answers.items), "seed": trained_variant.seed},
-        figures,
+        (*figures, *choices.measurements(answers, similarity)),
         items=items_in_detail(answers, teacher.answers, asked=trained_variant.name == "baseline"),
         flips=flips_in_detail(answers, teacher.answers, most=trained_variant.flips_kept),
         blind=blind,

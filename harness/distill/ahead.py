@@ -39,7 +39,9 @@ def spare_cores(pair: Pair) -> bool:
 
 
 def make_ahead(chosen: Sequence[str], cache: Path, wanted: Sequence[Sequence[str]]) -> None:
-    """Run one `firstsight make` a chain, all at once, and wait; `chosen`: --pair and what else chose data. A chain that fails is left to fail again in sight.
+    """Run one `firstsight make` a chain, all at once, and wait. A chain that fails is left to fail again in sight.
+
+    `chosen`: --pair, and the arguments beside it that choose data and weights.
 
     Ctrl-C reaches every process of the terminal's group: each saves what it has and stops.
     """

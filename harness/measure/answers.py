@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from harness.qa.asking import prepare
-from harness.qa.items import QAItem, by_clip
+from harness.qa.items import QAItem, by_clip, letter
 from models.interface import Architecture
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Greedy answers to items, in their order. `sure[i]` is the probability the model gives its own answer i."""
+    """Greedy answers to items, in their order. `sure[i]` is the probability the model gives its own answer i,
+    `options_p[i]` that of each option's letter as the answer's first token, among the letters; None for open questions,
+    and where the tokenizer does not spell every letter with a token of its own.
+    """
 
     items: tuple[QAItem, ...]
     ids: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
     sure: tuple[float, ...]
+    options_p: tuple[tuple[float, ...] | None, ...] = ()
 
 
 @torch.inference_mode()
@@ -36,6 +40,7 @@ def answer(
     ordered: list[QAItem] = []
     ids: list[tuple[int, ...]] = []
     sure: list[float] = []
+    options_p: list[tuple[float, ...] | None] = []
     groups = by_clip(items)
     for start in range(0, len(groups), batch_clips):
         batch = groups[start : start + batch_clips]
@@ -43,13 +48,28 @@ def answer(
         said = model.generate(embedded, max_new_tokens)
         states = model.answer_states(embedded, said)
         flat = torch.tensor([token for row in said for ids_ in row for token in ids_], device=model.device)
-        chance = torch.log_softmax(model.logits(states).float(), -1).gather(1, flat[:, None])[:, 0]
+        logits = model.logits(states).float()
+        chance = torch.log_softmax(logits, -1).gather(1, flat[:, None])[:, 0]
         lengths = [len(ids_) for row in said for ids_ in row]
         sure += [float(part.sum().exp()) for part in chance.split(lengths)]
+        firsts = [sum(lengths[:at]) for at in range(len(lengths))]
+        flat_items = [item for _, asked in batch for item in asked]
+        options_p += [_letters(model, item, logits[row]) for item, row in zip(flat_items, firsts, strict=True)]
         ids += [tuple(ids_) for row in said for ids_ in row]
-        ordered += [item for _, asked in batch for item in asked]
+        ordered += flat_items
         watch(min(start + batch_clips, len(groups)), len(groups))
-    return Answers(tuple(ordered), tuple(ids), tuple(model.answer_text(one) for one in ids), tuple(sure))
+    texts = tuple(model.answer_text(one) for one in ids)
+    return Answers(tuple(ordered), tuple(ids), texts, tuple(sure), tuple(options_p))
+
+
+def _letters(model: Architecture, item: QAItem, logits: Tensor) -> tuple[float, ...] | None:
+    """How likely each option's letter is as the first token, among the letters; `logits` `[vocabulary]`."""
+    if not item.options:
+        return None
+    tokens = [model.answer_ids(letter(at))[0] for at in range(len(item.options))]
+    if len(set(tokens)) < len(tokens):
+        return None
+    return tuple(logits[torch.tensor(tokens, device=logits.device)].softmax(-1).tolist())
 
 
 @dataclass(frozen=True)

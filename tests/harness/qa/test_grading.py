@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.qa.blind import blind_accuracy
-from harness.qa.grading import is_correct, is_same, normalise, parsed_letter
+from harness.qa.grading import is_correct, is_same, normalise, parsed_letter, token_f1
 from harness.qa.items import Clip, QAItem, by_clip
 
 CLIP = Clip("c", "nowhere", lambda: np.zeros((1, 8, 8, 3), np.uint8))
@@ -75,7 +75,25 @@ def test_these_are_all_the_option_b(said: str) -> None:
     assert is_correct(lettered("B", "cup", "bowl"), said)
 
 
-@pytest.mark.parametrize("said", ["", "bowl", "C", "BB", "1", "?", "A or B", "é"])
+@pytest.mark.parametrize(
+    "said", ["bowl", "A bowl.", "a bowl", "The answer is B.", "I think the correct option is (B)", "Answer: B"]
+)
+def test_an_options_own_text_or_a_letter_named_in_a_sentence_counts_too(said: str) -> None:
+    """Large models explain themselves; "A bowl" is an article and option B, not the letter A."""
+    assert is_correct(lettered("B", "cup", "bowl"), said)
+
+
+def test_an_article_is_not_the_letter_a() -> None:
+    assert parsed_letter("a cup", 2) is None
+    assert parsed_letter("a cup", 2, ("bowl", "cup")) == "B"
+    assert parsed_letter("A cup", 2, ("cup", "bowl")) == "A"
+
+
+def test_a_text_that_two_options_share_names_neither() -> None:
+    assert parsed_letter("cup", 2, ("cup", "the cup")) is None
+
+
+@pytest.mark.parametrize("said", ["", "C", "BB", "1", "?", "A or B", "é", "bowls"])
 def test_these_are_not_b(said: str) -> None:
     assert not is_correct(lettered("B", "cup", "bowl"), said)
 
@@ -95,6 +113,44 @@ def test_exactly_one_letter_is_right(options: list[str], data: st.DataObject) ->
 def test_a_prompt_shows_its_options_by_letter() -> None:
     assert lettered("A", "cup", "bowl").prompt == "what is it? A cup B bowl"
     assert open_item("cup").prompt == "what is it?"
+
+
+@given(st.lists(WORD, min_size=2, max_size=6, unique=True), st.data())
+def test_a_permuted_question_has_the_same_right_option(options: list[str], data: st.DataObject) -> None:
+    gold = data.draw(st.integers(0, len(options) - 1))
+    item = lettered("ABCDEF"[gold], *options)
+    moved = item.permuted(data.draw(st.permutations(range(len(options)))))
+    assert moved.options[ord(moved.gold) - ord("A")] == options[gold]
+    assert sorted(moved.options) == sorted(options)
+
+
+def test_a_prompt_of_a_real_set_lists_its_options_by_line() -> None:
+    item = QAItem("c/0", CLIP, "what is it?", "A", "t", "t", ("cup", "bowl"), lettering="lines")
+    assert item.prompt == (
+        "what is it?\nA. cup\nB. bowl\nAnswer with the option's letter from the given choices directly."
+    )
+
+
+# --- several right answers, and partly right ones
+
+
+def test_any_of_several_right_answers_counts() -> None:
+    item = QAItem("c/0", CLIP, "what is it?", "cup", "t", "t", also=("mug",))
+    assert [is_correct(item, said) for said in ("cup", "a mug", "bowl")] == [True, True, False]
+    assert token_f1(item, "a red mug") == pytest.approx(2 * 1 / (2 + 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "f1"), [("red cup", 1.0), ("the cup", 2 / 3), ("red red cup", 0.8), ("bowl", 0.0), ("", 0.0)]
+)
+def test_token_f1_is_shared_words_against_all_words(said: str, f1: float) -> None:
+    assert token_f1(open_item("red cup"), said) == pytest.approx(f1)
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_token_f1_lies_between_nothing_and_the_same_words(gold: str, said: str) -> None:
+    assert 0 <= token_f1(open_item(gold), said) <= 1
+    assert token_f1(open_item(gold), gold) == 1
 
 
 # --- blind

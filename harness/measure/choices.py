@@ -1,0 +1,147 @@
+"""Other ways to grade: by option likelihood, by words, by meaning; and whether the place of an option sways a model.
+
+A question whose options were permuted is asked once in every rotation (`rotations`): what is chosen should follow the
+option and not its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import stats
+from harness.measure.answers import Answers
+from harness.qa.grading import is_correct, parsed_letter, token_f1
+from harness.qa.items import QAItem, letter
+from harness.record import Measurement
+
+ROTATED = "~"  # between an item's id and the number of places its options were moved
+Similarity = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+BOOTSTRAP = "95% interval: bootstrap over clips, 2000 resamples"
+
+
+def rotations(items: Sequence[QAItem], most: int) -> list[QAItem]:
+    """The items, each multiple-choice question in `most` rotations of its options (at most as many as it has).
+
+    Rotation 0 is the item itself; the others follow it.
+    """
+    asked = []
+    for item in items:
+        asked.append(item)
+        count = len(item.options)
+        for shift in range(1, min(most, count)):
+            moved = item.permuted([(at + shift) % count for at in range(count)])
+            asked.append(QAItem(**{**vars(moved), "id": f"{item.id}{ROTATED}{shift}"}))
+    return asked
+
+
+def measurements(answers: Answers, similarity: Similarity | None = None) -> tuple[Measurement, ...]:
+    """accuracy_letter, accuracy_likelihood, exact_match, token_f1, similarity, option_consistency, position_bias."""
+    return (
+        _share("accuracy_letter", *_by_letter(answers), "multiple choice: share whose parsed letter is gold's"),
+        _share(
+            "accuracy_likelihood",
+            *_by_likelihood(answers),
+            "multiple choice: share whose likeliest letter, as the answer's first token, is gold's",
+        ),
+        _share("exact_match", *_open(answers, is_correct), "open questions: share equal to a right answer, normalised"),
+        _share("token_f1", *_open(answers, token_f1), "open questions: mean F1 of words against the best right answer"),
+        _similarity(answers, similarity),
+        _consistency(answers),
+        _position_bias(answers),
+    )
+
+
+def _by_letter(answers: Answers) -> tuple[NDArray[np.float64], list[str]]:
+    pairs = [(item, text) for item, text in zip(answers.items, answers.texts, strict=True) if item.options]
+    return np.array([float(is_correct(i, t)) for i, t in pairs]), [i.clip.id for i, _ in pairs]
+
+
+def _by_likelihood(answers: Answers) -> tuple[NDArray[np.float64], list[str]]:
+    rated = [(i, p) for i, p in zip(answers.items, answers.options_p, strict=True) if p is not None]
+    right = [float(letter(int(np.argmax(chances))) == item.gold) for item, chances in rated]
+    return np.array(right), [item.clip.id for item, _ in rated]
+
+
+def _open(answers: Answers, grade: Callable[[QAItem, str], float]) -> tuple[NDArray[np.float64], list[str]]:
+    pairs = [(item, text) for item, text in zip(answers.items, answers.texts, strict=True) if not item.options]
+    return np.array([float(grade(i, t)) for i, t in pairs]), [i.clip.id for i, _ in pairs]
+
+
+def _similarity(answers: Answers, similarity: Similarity | None) -> Measurement:
+    how = "open questions: mean cosine of sentence embeddings of answer and gold"
+    if similarity is None:
+        return _absent("similarity", how, "no sentence-embedding model was named (--similarity FOLDER)")
+    pairs = [(item, text) for item, text in zip(answers.items, answers.texts, strict=True) if not item.options]
+    values = similarity([text for _, text in pairs], [item.gold for item, _ in pairs]) if pairs else []
+    return _share("similarity", np.array(values, dtype=np.float64), [item.clip.id for item, _ in pairs], how)
+
+
+def _rotated(answers: Answers) -> dict[str, list[tuple[QAItem, str | None]]]:
+    """Multiple-choice questions asked in more than one rotation: id → (item, parsed letter) of each."""
+    asked: dict[str, list[tuple[QAItem, str | None]]] = {}
+    for item, text in zip(answers.items, answers.texts, strict=True):
+        if item.options:
+            chosen = parsed_letter(text, len(item.options), item.options)
+            asked.setdefault(item.id.partition(ROTATED)[0], []).append((item, chosen))
+    return {name: group for name, group in asked.items() if len(group) > 1}
+
+
+def _consistency(answers: Answers) -> Measurement:
+    groups = list(_rotated(answers).values())
+    same = []
+    for group in groups:
+        chosen = {item.options[ord(told) - ord("A")] if told else None for item, told in group}
+        same.append(float(len(chosen) == 1 and None not in chosen))
+    how = "multiple choice: share of questions on which the same option is chosen in every rotation of the options"
+    return _share("option_consistency", np.array(same), [g[0][0].clip.id for g in groups], how, NOT_ROTATED)
+
+
+def _position_bias(answers: Answers) -> Measurement:
+    """Total variation distance between the chosen places and a uniform choice, over whole sets of rotations."""
+    how = (
+        "multiple choice in every rotation: total variation distance of the chosen places from uniform (0: the place "
+        f"does not matter); {BOOTSTRAP}"
+    )
+    full = [group for group in _rotated(answers).values() if len(group) == len(group[0][0].options)]
+    sizes = Counter(len(group) for group in full)
+    if not full:
+        return _absent("position_bias", how, NOT_ROTATED)
+    size = sizes.most_common(1)[0][0]
+    places, clips = [], []
+    for group in full:
+        for item, told in group:
+            if told is not None and len(group) == size:
+                places.append(float(ord(told) - ord("A")))
+                clips.append(item.clip.id)
+    if not places:
+        return _absent("position_bias", how, "no answer names an option")
+
+    def distance(drawn: NDArray[np.float64]) -> float:
+        shares = np.bincount(drawn.astype(int), minlength=size) / max(len(drawn), 1)
+        return float(np.abs(shares - 1 / size).sum() / 2)
+
+    values = np.array(places)
+    low, high = stats.cluster_bootstrap(values, clips, statistic=distance)
+    value = distance(values)
+    return Measurement("position_bias", value, "1", len(places), min(low, value), max(high, value), False, how)
+
+
+NOT_ROTATED = "no question was asked in several orders of its options (evaluation.rotations)"
+NONE_ASKED = "no such question among them"
+
+
+def _share(
+    metric: str, values: NDArray[np.float64], clips: Sequence[str], how: str, absent: str = NONE_ASKED
+) -> Measurement:
+    if not len(values):
+        return _absent(metric, how, absent)
+    low, high = stats.cluster_bootstrap(values, clips)
+    return Measurement(metric, float(values.mean()), "1", len(values), low, high, True, f"{how}; {BOOTSTRAP}")
+
+
+def _absent(metric: str, how: str, why: str) -> Measurement:
+    return Measurement(metric, None, "1", 0, None, None, metric != "position_bias", how, absent=why)
