@@ -38,9 +38,9 @@ def locate(weights: str) -> Path:
     ModelFault says how to get the weights onto this machine, and that there is a way to measure without them.
     """
     given = Path(weights).expanduser()
-    if given.is_dir():
+    if weights.strip() and given.is_dir():
         return given
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", weights) or given.is_absolute():
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?", weights) or given.is_absolute():
         raise ModelFault(f"no folder {weights} with a checkpoint in it; {without_weights()}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
