@@ -104,7 +104,7 @@ def _video_frames(
     path: Path, entry: str, start: float | None, end: float | None, sampling: Sampling
 ) -> NDArray[np.uint8]:
     def decode() -> NDArray[np.uint8]:
-        with Video.open(path, entry) as video:
+        with Video(path, entry) as video:
             return video.frames(start, end, sampling.frames, sampling.max_side)
 
     # The file as it is now: it may have come, or changed, since the clip was listed.

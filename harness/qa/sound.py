@@ -28,7 +28,7 @@ def read_sound(path: Path, name: str, start: float | None = None, end: float | N
     """
     check_times(start, end, name)
     begin = exact(start or 0.0)
-    with Video.open(path, name) as video:  # says why a file cannot be opened, and knows the zero
+    with Video(path, name) as video:  # says why a file cannot be opened, and knows the zero
         zero = float(video.zero)
     try:
         with av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"}) as container:

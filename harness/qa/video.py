@@ -1,6 +1,6 @@
 """Video to frames at exact presentation timestamps, by PyAV.
 
-with Video.open(path, "videos/a.mp4") as video:
+with Video(path, "videos/a.mp4") as video:
     frames = video.frames(start=10.0, end=20.0, most=8)
 
 First the clip's timestamps are read from its packets (nothing is decoded), then `timeline.py` says which frames are
@@ -42,18 +42,13 @@ class Packet:
 
 
 class Video:
-    """An open video file. `decoded` counts the frames that the decoder was asked for so far."""
+    """An open video file; `decoded` counts the frames decoded so far. DataError when it has no video to show."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name, self.decoded = path, oneline(name, 300), 0
         self._container, self._stream = self._opened()
         self._second = 1 / Fraction(self._stream.time_base or 1)
         self._zero = self._stream.start_time or 0
-
-    @classmethod
-    def open(cls, path: Path, name: str) -> Video:
-        """DataError naming the file when it is missing, unreadable, or has no video stream."""
-        return cls(path, name)
 
     def __enter__(self) -> Video:
         return self
@@ -205,10 +200,13 @@ class Video:
     # --- the file ----------------------------------------------------------------------------------
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
-        if not self.path.exists():
-            raise DataError(f"{self.name}: no such file: put it below the data's folder")
-        if self.path.is_dir():
-            raise DataError(f"{self.name}: is a folder, not a video file")
+        if not self.path.is_file():
+            why = (
+                "is a folder, not a video file"
+                if self.path.is_dir()
+                else "no such file: put it below the data's folder"
+            )
+            raise DataError(f"{self.name}: {why}")
         try:
             # Playlists may name other files and addresses: nothing but local files is ever opened.
             container = av.open(str(self.path), metadata_errors="replace", options={"protocol_whitelist": "file"})

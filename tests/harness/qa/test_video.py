@@ -12,13 +12,13 @@ from tests.harness.qa.film import HEIGHT, WIDTH, cut_short, film, number, number
 
 
 def seen(path: Path, start: float | None = None, end: float | None = None, most: int = 8) -> list[int]:
-    with Video.open(path, path.name) as video:
+    with Video(path, path.name) as video:
         return numbers(video.frames(start, end, most))
 
 
 def test_one_frame_a_second_of_an_mp4(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", frames=50, rate=10)
-    with Video.open(tmp_path / "a.mp4", "a.mp4") as video:
+    with Video(tmp_path / "a.mp4", "a.mp4") as video:
         frames = video.frames(None, None, 8)
     assert frames.shape == (5, HEIGHT, WIDTH, 3)
     assert frames.dtype == np.uint8
@@ -68,10 +68,10 @@ def test_a_variable_rate_goes_by_presentation_time(tmp_path: Path) -> None:
 
 def test_a_clip_of_ten_seconds_does_not_decode_the_ten_minutes_around_it(tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", frames=3000, rate=5, keyframes=25)
-    with Video.open(tmp_path / "long.mp4", "long.mp4") as video:
+    with Video(tmp_path / "long.mp4", "long.mp4") as video:
         assert numbers(video.frames(400.0, 410.0, 4)) == [2000, 2016, 2032, 2049]
         assert video.decoded < 50 + 2 * 25, "the clip's frames and those from the keyframe before it"
-    with Video.open(tmp_path / "long.mp4", "long.mp4") as video:
+    with Video(tmp_path / "long.mp4", "long.mp4") as video:
         assert numbers(video.frames(None, None, 4)) == [0, 999, 1999, 2999]
         assert video.decoded < 4 * 30, "each frame from the keyframe before it, not all 3000"
 
@@ -92,7 +92,7 @@ CORNER = (slice(0, 16), slice(0, 16))  # frame 1 has one white block, top left o
 )
 def test_a_rotated_film_is_shown_upright(rotation: int, shape: tuple[int, int], where: str, tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", frames=20, rate=10, rotation=rotation)
-    with Video.open(tmp_path / "a.mp4", "a.mp4") as video:
+    with Video(tmp_path / "a.mp4", "a.mp4") as video:
         (frame,) = video.frames(0.1, 0.2, 8)
     assert frame.shape == (*shape, 3)
     assert white_corner(frame) == where
@@ -112,13 +112,13 @@ def white_corner(frame: np.ndarray) -> str:
 def test_a_mirrored_film_is_mirrored_back(tmp_path: Path) -> None:
     one = 1 << 16
     film(tmp_path / "a.mp4", frames=20, rate=10, matrix=[-one, 0, 0, 0, one, 0, 0, 0, 1 << 30])
-    with Video.open(tmp_path / "a.mp4", "a.mp4") as video:
+    with Video(tmp_path / "a.mp4", "a.mp4") as video:
         assert white_corner(video.frames(0.1, 0.2, 8)[0]) == "top right"
 
 
 def test_frames_are_shrunk_to_a_longest_side_and_never_enlarged(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", frames=20, rate=10)
-    with Video.open(tmp_path / "a.mp4", "a.mp4") as video:
+    with Video(tmp_path / "a.mp4", "a.mp4") as video:
         assert video.frames(None, None, 8, max_side=32).shape == (2, 24, 32, 3)
         assert video.frames(None, None, 8, max_side=640).shape == (2, HEIGHT, WIDTH, 3)
 
