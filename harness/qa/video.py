@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError, oneline
 from harness.qa.items import Frame
+from harness.qa.orientation import upright
 from harness.qa.photos import shrink
 from harness.qa.timeline import check_times, chosen, exact, on_display
 
@@ -241,16 +242,3 @@ class Video:
 
     def _s(self, ticks: int | Fraction) -> str:
         return f"{float(ticks / self._second):.2f} s"
-
-
-def upright(frame: av.VideoFrame) -> Frame:
-    """RGB, turned and mirrored as the file's display matrix says (phones hold the sensor sideways)."""
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is not None:
-        a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32)  # type: ignore[call-overload]
-        # A pixel at (x, y) is shown at (a·x + c·y, b·x + d·y), y downwards.
-        if abs(b) > abs(a):
-            pixels, a, d = pixels.transpose(1, 0, 2), c, b
-        pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    return np.ascontiguousarray(pixels)
