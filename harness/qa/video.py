@@ -202,12 +202,8 @@ class Video:
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if not self.path.is_file():
-            why = (
-                "is a folder, not a video file"
-                if self.path.is_dir()
-                else "no such file: put it below the data's folder"
-            )
-            raise DataError(f"{self.name}: {why}")
+            absent = "no such file: put it below the data's folder"
+            raise DataError(f"{self.name}: {'is a folder, not a video file' if self.path.is_dir() else absent}")
         try:
             # Playlists may name other files and addresses: nothing but local files is ever opened.
             container = av.open(str(self.path), metadata_errors="replace", options={"protocol_whitelist": "file"})
