@@ -120,9 +120,7 @@ def _pair_options(parser: argparse.ArgumentParser) -> None:
 def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qa", metavar="SET:PATH", help="what is asked: a dataset and its folder, as egothink:/data/X")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N clips of each split")
-    parser.add_argument(
-        "--seed", type=int, metavar="S", help="which clips: the order they are dealt to splits in"
-    )
+    parser.add_argument("--seed", type=int, metavar="S", help="which clips: the order they are dealt to splits in")
     parser.add_argument("--frames", type=int, metavar="N", help="frames a clip, at most (default: the pair's)")
 
 

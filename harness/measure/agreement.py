@@ -154,7 +154,7 @@ def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT)
 def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
     """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` pixels."""
     frames = clip.frames()
-    picked = frames[np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
+    picked = [frames[at] for at in np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
     uris = []
     for frame in picked:
         image = Image.fromarray(frame)

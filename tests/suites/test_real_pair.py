@@ -1,0 +1,205 @@
+"""The real pair's path at toy size, as a user runs it: the authors' layout, ears, MP4 files, every form of the model.
+
+    pytest tests/suites/test_real_pair.py
+
+From file to answer nothing here is a mock; only the weights are random and the sizes small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.doorway import Doorway
+from harness.errors import DataError, FirstSightError, ModelError
+from harness.record import Run, load_run
+from harness.report.verdict import decide
+from harness.report.view import variants
+from tests.harness.qa.film import film, photo
+
+ROOT = Path(__file__).resolve().parents[2]
+TWIN = "egogpt-qwen2vl-tiny"
+FORMS = {"baseline": "native", "int8": "int8", "nf4": "nf4", "distilled": "native", "distilled-nf4": "nf4"}
+
+
+def suites(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    places = ["--cache", str(folder / "artifacts"), "--results", str(folder / "results")]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "suites", *places, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "FIRSTSIGHT_CACHE": str(folder / "artifacts")},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 recordings of 3 s, some with sound, two of them photos; an open and a lettered question on each."""
+    folder = tmp_path_factory.mktemp("kitchen")
+    lines = []
+    tone = (0.3 * np.sin(np.arange(48_000) / 7)).astype(np.float32)
+    for number in range(24):
+        media: object = f"{number}.mp4"
+        if number < 22:
+            film(folder / f"{number}.mp4", frames=30, rate=10, tone=tone if number % 2 else None)
+        else:
+            media = [photo(folder / f"{number}.jpg", number).name]
+        lines += [
+            {"id": f"{number}/open", "media": media, "question": "what is shown?", "answers": ["blocks", "squares"]},
+            {
+                "id": f"{number}/letter",
+                "media": media,
+                "question": "which hand?",
+                "options": ["left", "right", "both"],
+                "answer": "ABC"[number % 3],
+                "type": "hand",
+            },
+        ]
+    file = folder / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def measured(questions: Path, home: Path) -> tuple[subprocess.CompletedProcess[str], Run]:
+    """Suites on a dataset of real files, distillation from it included; latency and memory of two forms."""
+    done = suites(
+        "--pair", TWIN, "--qa", f"jsonl:{questions}", "--variants", ",".join(FORMS),
+        "-k", "test_agreement or (test_time_to_first_token and batch1)",
+        folder=home,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    return done, load_run(home / "results" / TWIN / "cpu")
+
+
+@pytest.mark.slow
+def test_from_mp4_to_answers_of_every_form(measured: tuple[object, Run]) -> None:
+    _, run = measured
+    answered = {record.variant: record for record in run.records if record.suite == "agreement"}
+    assert set(answered) == set(FORMS)
+    for name, record in answered.items():
+        assert record.details["format"]["name"] == FORMS[name]  # type: ignore[index, call-overload]
+        assert record.workload["questions"] == 12  # six clips, two questions each
+    assert answered["int8"].details["format"]["llm_int8_threshold"] == 6.0  # type: ignore[index, call-overload]
+    graded = {m.metric: m for m in answered["baseline"].measurements}
+    assert graded["agreement"].value == 1.0
+    assert graded["accuracy_likelihood"].n == 6
+    assert graded["token_f1"].n == 6
+
+
+@pytest.mark.slow
+def test_a_record_says_which_set_but_not_where_it_lies(measured: tuple[object, Run], questions: Path) -> None:
+    _, run = measured
+    assert run.environment["data"]["dataset"] == "jsonl"  # type: ignore[index, call-overload]
+    assert run.path is not None
+    environment = json.dumps(run.environment["data"])
+    assert str(questions.parent) not in environment
+    assert questions.name in environment
+
+
+@pytest.mark.slow
+def test_a_set_moved_elsewhere_is_the_same_set(measured: object, questions: Path, home: Path, tmp_path: Path) -> None:
+    """Artifacts are found by what was read, not by where: nothing is trained again."""
+    moved = tmp_path / "moved"
+    questions.parent.rename(moved)
+    try:
+        done = suites(
+            "--pair", TWIN, "--qa", f"jsonl:{moved / questions.name}", "--variants", "baseline,distilled",
+            "-k", "test_agreement and distilled", "--benchmark-disable", folder=home,
+        )  # fmt: skip
+    finally:
+        moved.rename(questions.parent)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "distilled student:" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_without_weights_speed_and_memory_are_measured_and_no_answer_is_judged(home: Path) -> None:
+    done = suites(
+        "--pair", TWIN, "--weights", "random", "--variants", "baseline,nf4,distilled-int8", "--frames", "4",
+        "-k", "not whole_answer and not batch2 and not (peak_memory and not baseline)", folder=home / "random",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "random weights: what they answer means nothing" in done.stdout
+    assert "No verdict: the weights are random" in done.stdout
+    run = load_run(home / "random" / "results" / TWIN / "cpu")
+    assert run.environment["weights"] == "random"
+    assert {record.suite for record in run.records} == {"latency", "vram"}
+    assert decide(run).ship is None
+    assert all("random" in (view.get("agreement").absent or "") for view in variants(run))
+    page = (home / "random" / "results" / TWIN / "cpu" / "report.html").read_text()
+    assert "No verdict: the weights are random" in page
+
+
+def options(**given: Any) -> SimpleNamespace:
+    """What the command line would hand to the door."""
+    usual = dict.fromkeys(("variants", "cache", "results", "qa", "weights", "limit", "seed", "frames", "similarity"))
+    return SimpleNamespace(**{**usual, "pair": TWIN, "seeds": 1, "rebuild": False, **given})
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"pair": "egogpt-qwen2vl"}, r"measures answers on real clips: --qa NAME:PATH \(ego.*--weights random"),
+    ({"pair": "egogpt-qwen2vl", "weights": "mine"}, "--weights mine: can be random"),
+    ({"qa": "egothink"}, "names no path: write egothink:/path/to/it"),
+    ({"qa": "egothnk:/data"}, "unknown dataset 'egothnk'"),
+    ({"limit": 0}, "--limit 0: at least 1"),
+    ({"frames": -1}, "--frames -1: at least 1"),
+    ({"seed": -1}, "--seed -1: at least 0"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED, ids=[str(given) for given, _ in REFUSED])
+def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FirstSightError, match=said):
+        Doorway.open(options(cache=str(tmp_path), results=str(tmp_path), **given))
+
+
+def test_a_set_that_is_not_there_is_said_when_it_is_asked(tmp_path: Path) -> None:
+    door = Doorway.open(options(cache=str(tmp_path), results=str(tmp_path), qa="egothink:/no/such"))
+    with pytest.raises(DataError, match="egothink: no folder /no/such"):
+        door.questions  # noqa: B018
+
+
+def test_an_embedding_model_that_is_not_there_is_said(tmp_path: Path) -> None:
+    door = Doorway.open(options(cache=str(tmp_path), results=str(tmp_path), similarity="/no/such"))
+    with pytest.raises(ModelError, match="--similarity /no/such: no such folder"):
+        door.similarity  # noqa: B018
+
+
+def test_too_few_recordings_for_the_pairs_splits_are_counted(questions: Path, tmp_path: Path) -> None:
+    door = Doorway.open(options(pair="tiny", cache=str(tmp_path), results=str(tmp_path), qa=f"jsonl:{questions}"))
+    with pytest.raises(DataError, match=r"24 recordings .* are too few for data.splits"):
+        door.questions  # noqa: B018
+
+
+def test_clips_are_limited_and_dealt_by_seed(questions: Path, tmp_path: Path) -> None:
+    places = {"cache": str(tmp_path), "results": str(tmp_path), "qa": f"jsonl:{questions}"}
+    asked = [[item.id for item in Doorway.open(options(**places, limit=2, seed=seed)).questions] for seed in (0, 0, 1)]
+    assert len(asked[0]) == 4
+    assert asked[0] == asked[1] != asked[2]
+
+
+@pytest.mark.slow
+def test_real_weights_that_are_not_here_say_how_to_get_them(questions: Path, tmp_path: Path) -> None:
+    """Through the real door: one line, exit code 2, no traceback."""
+    done = suites("--pair", "egogpt-qwen2vl", "--qa", f"jsonl:{questions}", "-k", "baseline", folder=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said[-2000:]
+    assert "`hf download lmms-lab/EgoGPT-7b-EgoIT-EgoLife`" in said
+    assert "--weights random" in said
+    assert "Traceback" not in said
