@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("conftest", "suites", "harness.cli", "harness.doorway", "harness.progress"),
     ("harness.distill", "harness.variants", "harness.report"),
-    ("harness.measure", "harness.qa"),
+    ("harness.measure", "harness.plan", "harness.qa"),
     ("harness.record", "harness.stats", "harness.artifact", "harness.pair"),
     ("harness.errors",),
 )

@@ -1,0 +1,200 @@
+"""What a GPU must hold to train a student: weights, gradients, optimizer, activations, logits, the teacher's head.
+
+    memory = training_memory(shapes, MODES["full"], lesson, checkpointed=True)
+
+Counted for fp32 master weights under bf16 autocast (Micikevicius et al. 2018), as `harness/distill/train.py` runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from torch import nn
+
+from harness.plan.inference import CONTEXT_BYTES, vision_activations
+from harness.plan.shapes import EMBEDDING, Encoder, Shapes, within
+from harness.plan.tokens import clip_tokens
+from harness.plan.weights import weight_bytes
+
+ADAM_BYTES = 8  # two moments in fp32 (Kingma & Ba 2015)
+ADAM8_BYTES = 2  # two moments of 8 bit and a scale a block (Dettmers et al. 2022, 8-bit optimizers)
+ADAM8_BLOCK = 256  # numbers a scale, of each moment
+ADAM8_LEAST = 4096  # smaller tensors keep 32-bit moments: bitsandbytes' min_8bit_size
+LORA_RANK = 64
+LOGIT_TENSORS = 7  # fp32 [answer tokens, shared ids] alive at the loss's peak: measured on harness/distill/loss.py
+MERGER_ROW = 8  # bytes, times the tower's width, that the merger's or projector's backward keeps of a row
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to train. `rank` 0: the weights themselves; else LoRA on every Linear of the language model."""
+
+    name: str
+    told: str
+    cached_vision: bool = False  # the tower's output is read from disk, the tower is not loaded
+    eight_bit: bool = False
+    rank: int = 0
+
+
+MODES: dict[str, Mode] = {
+    mode.name: mode
+    for mode in (
+        Mode("full", "every parameter, AdamW in fp32: 16 bytes a parameter"),
+        Mode("full-8bit", "every parameter, 8-bit AdamW: 10 bytes a parameter", eight_bit=True),
+        Mode("lm", "language model and merger, vision cached, AdamW in fp32", cached_vision=True),
+        Mode("lm-8bit", "language model and merger, vision cached, 8-bit AdamW", cached_vision=True, eight_bit=True),
+        Mode("lora", f"LoRA r{LORA_RANK} on every Linear of the language model, the rest native", rank=LORA_RANK),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A micro-batch: so many clips of so many frames of (height, width), questions and answer tokens each.
+
+    `shared` ids and the teacher's width are those of the targets; a width of 0: no teacher (gold answers).
+    """
+
+    frames: int
+    size: tuple[int, int]
+    clips: int
+    questions: int
+    answer_tokens: int
+    shared: int
+    teacher_width: int
+
+    @property
+    def answers(self) -> int:
+        """Answer tokens of the micro-batch."""
+        return self.clips * self.questions * self.answer_tokens
+
+    def tokens(self, shapes: Shapes) -> int:
+        """Tokens of one clip's row: prefix once, then every question with its answer."""
+        return clip_tokens(shapes, self.frames, self.size, self.answer_tokens, questions=self.questions).context
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes on the device at the peak of a training step."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    copies: int  # bf16 copies that autocast makes of trained matrices
+    activations: int
+    logits: int
+    teacher: int  # its head, cut to the shared ids, and that head in fp32 for the product
+    context: int = CONTEXT_BYTES
+
+    @property
+    def state(self) -> int:
+        """What does not depend on frames or batch: weights, gradients, optimizer."""
+        return self.weights + self.gradients + self.optimizer
+
+    @property
+    def total(self) -> int:
+        return self.state + self.copies + self.activations + self.logits + self.teacher + self.context
+
+
+def training_memory(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed: bool) -> TrainingMemory:
+    """Bytes by part. ModelError for a vision tower that plan does not know."""
+    trained = _trained(shapes, mode)
+    count = sum(size for size, _ in trained)
+    frozen = weight_bytes(shapes, "native").total if mode.rank else 0
+    logits = 4 * LOGIT_TENSORS * lesson.answers * lesson.shared
+    head = lesson.shared * lesson.teacher_width
+    return TrainingMemory(
+        weights=4 * count + frozen,
+        gradients=4 * count,
+        optimizer=sum(_moments(size, mode.eight_bit) for size, _ in trained),
+        copies=sum(2 * size for size, is_matrix in trained if is_matrix),
+        activations=training_activations(shapes, mode, lesson, checkpointed=checkpointed),
+        logits=logits,
+        teacher=head * (shapes.native_bytes + 4),
+    )
+
+
+def training_activations(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed: bool) -> int:
+    """Bytes that the forward pass keeps for the backward, and the widest step of the backward itself.
+
+    The method of Korthikanti et al. 2022 (§4: add up what each operation saves), for a layer of this family with
+    attention in one kernel and no dropout. Checkpointed (Chen et al. 2016): the input of every layer, and one layer
+    at a time in full.
+    """
+    text, rows = shapes.text, lesson.clips * lesson.tokens(shapes)
+    layer = _layer_bytes(shapes, mode)
+    residual = (2 if mode.rank else 4) * text.width
+    backward = 6 * text.ffn + 8 * text.width  # gradients of the MLP's tensors and of the residual, a token
+    language = rows * (_kept(text.layers, layer, residual, checkpointed) + backward + 3 * residual)
+    if lesson.questions > 1:  # who sees whom, a bool and its bf16 form (one head's, shared by all)
+        language += 3 * lesson.clips * lesson.tokens(shapes) ** 2
+    tower = shapes.vision(lesson.clips * lesson.frames, lesson.size)
+    if mode.rank:  # runs without gradients, before the language model
+        return max(language, vision_activations(shapes, "native", lesson.clips * lesson.frames, lesson.size))
+    merger = tower.rows * tower.width * MERGER_ROW
+    if mode.cached_vision:
+        return language + merger
+    inside = _kept(tower.layers, _encoder_bytes(tower), 4 * tower.width, checkpointed)
+    return language + merger + tower.rows * (inside + 6 * tower.input_width)
+
+
+def _layer_bytes(shapes: Shapes, mode: Mode) -> int:
+    """Saved by a layer of the language model, a token.
+
+    Full: two norms keep their fp32 input and output (16h); autocast casts the input of five Linears (10h); query, key,
+    value and the attention's output (4q + 4kv); gate, up, SiLU and product (8f); softmax sums and norms' scales.
+    LoRA: a frozen Linear keeps nothing of its own, its adapter the input and its r numbers.
+    """
+    text = shapes.text
+    shared = 4 * text.query_width + 4 * text.kv_width + 8 * text.ffn + 4 * text.heads + 8
+    if mode.rank:
+        return shared + 12 * text.width + 14 * mode.rank
+    return shared + 26 * text.width
+
+
+def _encoder_bytes(stack: Encoder) -> int:
+    """Saved by a layer of a vision tower, a row: with rotary positions and QuickGELU, or SigLIP's."""
+    saved = 22 * stack.width + 6 * stack.ffn if stack.merge > 1 else 24 * stack.width + 4 * stack.ffn
+    return saved + 4 * stack.heads + 16
+
+
+def _kept(layers: int, layer: int, entry: int, checkpointed: bool) -> int:
+    return layers * entry + layer if checkpointed else layers * layer
+
+
+@cache
+def _trained(shapes: Shapes, mode: Mode) -> tuple[tuple[int, bool], ...]:
+    """Size of every trained tensor, and whether autocast makes a bf16 copy of it."""
+    if mode.rank:
+        linears = list(_language_linears(shapes))
+        return tuple((mode.rank * side, True) for one in linears for side in (one.in_features, one.out_features))
+    tables = {id(m.weight) for m in shapes.network.modules() if isinstance(m, nn.Embedding)}
+    head = shapes.network.get_output_embeddings()  # type: ignore[operator]
+
+    def copied(parameter: nn.Parameter) -> bool:
+        return parameter.ndim >= 2 and (id(parameter) not in tables or parameter is head.weight)
+
+    return tuple(
+        (parameter.numel(), copied(parameter))
+        for name, parameter in shapes.network.named_parameters()
+        if not mode.cached_vision or _in_language(shapes, name)
+    )
+
+
+def _in_language(shapes: Shapes, name: str) -> bool:
+    parts: Collection[str] = (EMBEDDING, "language model", "head", "projector", "newline")
+    return shapes.part_of(name) in parts or within(name, shapes.parts["vision"] + ".merger")
+
+
+def _language_linears(shapes: Shapes) -> Iterator[nn.Linear]:
+    for name, module in shapes.network.named_modules():
+        if isinstance(module, nn.Linear) and within(name, shapes.parts["language model"]):
+            yield module
+
+
+def _moments(size: int, eight_bit: bool) -> int:
+    if not eight_bit or size < ADAM8_LEAST:
+        return ADAM_BYTES * size
+    return ADAM8_BYTES * size + 2 * 4 * -(-size // ADAM8_BLOCK)
