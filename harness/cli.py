@@ -1,4 +1,4 @@
-"""firstsight distill | finetune | report | data: the parts of `pytest suites`, outside pytest.
+"""firstsight distill | finetune | report | data | plan: the parts of `pytest suites`, outside pytest.
 
 Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made.
 """
@@ -25,6 +25,7 @@ EPILOG = """examples:
   firstsight data sheet --pair tiny --out sheet.png look at clips, questions and answers
   firstsight make --pair tiny teacher distilled:1   any weights of a pair, by name and seed
   firstsight data check egothink:/data/EgoThink     read and decode all of a dataset
+  firstsight plan --pair egogpt-qwen2vl --vram 24GB what will fit, without loading anything
 """
 
 
@@ -104,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("data", metavar="DATASET:PATH[:PART]", help="such as egothink:/data/EgoThink:Reasoning")
     check.add_argument("--frames", type=int, default=8, metavar="N", help="frames a clip, at most (default: 8)")
     check.set_defaults(run=_check)
+
+    plan = commands.add_parser(
+        "plan", help="parameters, bytes, FLOPs, memory: what will fit, from shapes alone", epilog=EPILOG.splitlines()[8]
+    )
+    plan.add_argument("--pair", required=True, metavar="NAME", help="models/NAME.yaml, or the path of a pair file")
+    plan.add_argument("--frames", type=int, metavar="N", help="frames a clip (default: the pair's)")
+    plan.add_argument("--size", metavar="HxW", help="a frame's height and width in pixels, as 432x768")
+    plan.add_argument("--vram", metavar="SIZE", help="a card's memory, as 24GB (default: a column for each card sold)")
+    plan.add_argument("--json", action="store_true", help="the whole plan as JSON, bytes and counts as numbers")
+    plan.set_defaults(run=_plan)
     return parser
 
 
@@ -201,6 +212,23 @@ def _check(options: argparse.Namespace) -> int:
     findings = check(*parse_qa(options.data), Sampling(options.frames))
     print(findings.text())
     return 1 if findings.broken else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    import json
+
+    from harness.pair import load_pair
+    from harness.plan import text
+    from harness.plan.cards import parse_size, parse_vram
+    from harness.plan.planning import Form, Request, plan
+    from harness.variants import VARIANTS
+
+    size = None if options.size is None else parse_size(options.size)
+    vram = None if options.vram is None else parse_vram(options.vram)
+    forms = [Form(one.name, one.side, one.format) for one in VARIANTS.values() if not one.control]
+    planned = plan(load_pair(options.pair), forms, Request(options.frames, size, vram))
+    print(json.dumps(planned.as_json(), indent=1) if options.json else text.render(planned))
+    return 0
 
 
 def _lineage(options: argparse.Namespace) -> Lineage:

@@ -41,8 +41,8 @@ class Mode:
 MODES: dict[str, Mode] = {
     mode.name: mode
     for mode in (
-        Mode("full", "every parameter, AdamW in fp32: 16 bytes a parameter"),
-        Mode("full-8bit", "every parameter, 8-bit AdamW: 10 bytes a parameter", eight_bit=True),
+        Mode("full", "every parameter, AdamW in fp32, 16 bytes a parameter: what `firstsight distill` runs"),
+        Mode("full-8bit", "every parameter, 8-bit AdamW, 10 bytes a parameter", eight_bit=True),
         Mode("lm", "language model and merger, vision cached, AdamW in fp32", cached_vision=True),
         Mode("lm-8bit", "language model and merger, vision cached, 8-bit AdamW", cached_vision=True, eight_bit=True),
         Mode("lora", f"LoRA r{LORA_RANK} on every Linear of the language model, the rest native", rank=LORA_RANK),
