@@ -145,6 +145,8 @@ def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT)
                 "answer": answers.texts[index],
                 "teacher_p": teachers.sure[index],
                 "answer_p": answers.sure[index],
+                "teacher_right": is_correct(item, teachers.texts[index]),
+                "answer_right": is_correct(item, answers.texts[index]),
                 "frames": frame_uris(item.clip),
             }
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import stats
+from harness.measure.agreement import BOOTSTRAP, WILSON
 from harness.measure.answers import Answers
 from harness.qa.grading import is_correct, parsed_letter, token_f1
 from harness.qa.items import QAItem, letter
@@ -20,7 +21,6 @@ from harness.record import Measurement
 
 ROTATED = "~"  # between an item's id and the number of places its options were moved
 Similarity = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
-BOOTSTRAP = "95% interval: bootstrap over clips, 2000 resamples"
 
 
 def rotations(items: Sequence[QAItem], most: int) -> list[QAItem]:
@@ -139,8 +139,11 @@ def _share(
 ) -> Measurement:
     if not len(values):
         return _absent(metric, how, absent)
-    low, high = stats.cluster_bootstrap(values, clips)
-    return Measurement(metric, float(values.mean()), "1", len(values), low, high, True, f"{how}; {BOOTSTRAP}")
+    if set(values.tolist()) <= {0.0, 1.0} and metric != "similarity":  # keeps a width where all are alike
+        (low, high), told = stats.wilson_clustered(values.astype(bool).tolist(), clips), WILSON
+    else:
+        (low, high), told = stats.cluster_bootstrap(values, clips), BOOTSTRAP
+    return Measurement(metric, float(values.mean()), "1", len(values), low, high, True, f"{how}; {told}")
 
 
 def _absent(metric: str, how: str, why: str) -> Measurement:

@@ -35,6 +35,13 @@ METRICS = {
     "kappa": Metric("Cohen’s κ", "Cohen’s κ", "plain"),
     "kl": Metric("KL", "mean KL divergence", "plain"),
     "flips": Metric("Flips", "flips", "plain"),
+    "accuracy_letter": Metric("Letter", "accuracy by the parsed letter", "share"),
+    "accuracy_likelihood": Metric("Likeliest letter", "accuracy by option likelihood", "share"),
+    "exact_match": Metric("Exact match", "exact match of open answers", "share"),
+    "token_f1": Metric("Token F1", "token F1 of open answers", "share"),
+    "similarity": Metric("Similarity", "similarity in meaning", "plain"),
+    "option_consistency": Metric("Same option", "the same option in every order", "share"),
+    "position_bias": Metric("Position bias", "position bias", "share"),
 }
 COLUMNS = ("agreement", "accuracy", "ttft", "itl", "memory_peak", "weights")
 

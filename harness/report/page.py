@@ -22,6 +22,7 @@ from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
 from harness.report.gain import gain
+from harness.report.grading import graded
 from harness.report.seeds import by_seed
 from harness.report.verdict import decide
 from harness.report.view import dig, on_cpu, variants
@@ -68,6 +69,7 @@ def render(run: Run) -> str:
         panels=charts.distributions(run),
         curves=charts.training(run),
         gain=gain(run),
+        graded=graded(views),
         seeds=by_seed(run),
         gain_headings=_GAIN,
         by_type=sections.by_type(views, chosen if chosen in students else (students[-1] if students else None)),

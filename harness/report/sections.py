@@ -211,8 +211,8 @@ def _card(found: list[tuple[str, Flip]]) -> FlipCard:
 
 
 def _became(flip: Flip) -> str:
-    before = "right" if flip.teacher == flip.gold else "wrong"
-    return f"{before} → {'right' if flip.answer == flip.gold else 'wrong'}"
+    before, after = ("right" if graded else "wrong" for graded in (flip.teacher_right, flip.answer_right))
+    return f"{before} → {after}"
 
 
 def _sure(p: float | None) -> str:

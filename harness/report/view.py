@@ -45,6 +45,8 @@ class Flip:
     teacher_p: float | None
     answer_p: float | None
     frames: tuple[str, ...]
+    teacher_right: bool = False
+    answer_right: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ def _flip(raw: JSON, where: str) -> Flip:
         teacher_p=_number(row, "teacher_p", where),
         answer_p=_number(row, "answer_p", where),
         frames=tuple(str(frame) for frame in _rows(row, "frames", where)),
+        teacher_right=_graded(row, "teacher", where),
+        answer_right=_graded(row, "answer", where),
     )
 
 
@@ -245,6 +249,12 @@ def _number(row: Mapping[str, JSON], name: str, where: str) -> float | None:
     if raw is not None and (isinstance(raw, bool) or not isinstance(raw, (int, float))):
         raise RecordError(f"{where}: {name} must be a number or null, not {type(raw).__name__}")
     return None if raw is None else float(raw)
+
+
+def _graded(row: Mapping[str, JSON], whose: str, where: str) -> bool:
+    """Whether an answer was right; records of before this was written down had one right text."""
+    name = f"{whose}_right"
+    return _flag(row, name, where) if name in row else row.get(whose) == row.get("gold")
 
 
 def _flag(row: Mapping[str, JSON], name: str, where: str) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from harness.errors import RecordError, ResourceError
-from harness.record import Run, load_run
+from harness.record import Measurement, Run, load_run
 from harness.report import page
+from harness.report.verdict import decide
+from harness.report.view import variants
 from tests.harness.report.sample import as_json, mapped, sample_run, without
 
 
@@ -129,3 +131,35 @@ def test_a_device_that_is_no_cpu_is_not_called_one(sample: Run) -> None:
 def test_more_than_a_thousand_of_something_is_set_apart(sample: Run) -> None:
     run = mapped(sample, "int8", "memory_peak", value=14250.0)
     assert "14\N{NO-BREAK SPACE}250\N{NO-BREAK SPACE}MB" in page.render(run)
+
+
+def test_answers_graded_in_other_ways_have_a_table_of_their_own(sample: Run) -> None:
+    """Only what was measured has a column; why the others are not there is said beneath."""
+    figures = [
+        Measurement("accuracy_letter", 0.5, "1", 40, 0.4, 0.6, True, "by letter"),
+        Measurement("token_f1", 0.25, "1", 60, 0.2, 0.3, True, "by words"),
+        Measurement("position_bias", None, "1", 0, None, None, False, "places", absent="asked in one order only"),
+    ]
+    records = tuple(
+        replace(record, measurements=(*record.measurements, *figures)) if record.suite == "agreement" else record
+        for record in sample.records
+    )
+    html = page.render(replace(sample, records=records))
+    section = html[html.index('id="grading"') : html.index('id="flips"')]
+    assert "Token F1" in section
+    assert "n = 40" in section
+    assert "Position bias: asked in one order only" in section
+    assert "Likeliest letter</th>" not in section
+    assert 'id="grading"' not in page.render(sample)
+
+
+def test_a_run_of_random_weights_shows_no_answer_and_no_verdict(sample: Run) -> None:
+    """Even where its file holds agreement rows: what random weights say means nothing."""
+    random = replace(sample, environment={**sample.environment, "weights": "random"})
+    html = page.render(random)
+    assert "No verdict: the weights are random" in html
+    assert "the weights are random: what they answer means nothing" in html
+    assert 'class="flips"' not in html
+    assert all(view.get("agreement").value is None and not view.items for view in variants(random))
+    assert decide(random).ship is None
+    assert any(view.get("ttft").value is not None for view in variants(random))
