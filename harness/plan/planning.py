@@ -120,8 +120,8 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
     questions = pair.data.splits[pair.recipe.split].questions_per_clip or 1
     cards = dict(zip(CARDS, map(parse_vram, CARDS), strict=True)) if asked.vram is None else {"card": asked.vram}
     shapes = {"teacher": shapes_of(pair.teacher, pair.data), "student": shapes_of(pair.student, pair.data)}
-    for side, one in shapes.items():
-        require_frames(one, side, frames, size, new_tokens)
+    tightest = min(shapes, key=lambda side: most_frames_in_context(shapes[side], size, new_tokens))
+    require_frames(shapes[tightest], tightest, frames, size, new_tokens)
 
     def form_plan(form: Form, batch: int, questions: int) -> FormPlan:
         one = shapes[form.side]

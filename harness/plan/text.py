@@ -6,6 +6,7 @@ print(text.render(plan(pair, forms, request)))
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 
 from tabulate import tabulate
@@ -15,7 +16,22 @@ from harness.plan.tokens import TEXT_TOKENS
 from harness.plan.training import LOGIT_TENSORS
 from models.interface import FORMATS
 
-GB, MB = 1e9, 1e6
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What a pair's numbers are told in: thousands of millions for a real one, millions for a toy."""
+
+    letter: str
+    size: float
+
+    def told(self, value: float, digits: int) -> str:
+        return f"{value / self.size:,.{digits}f}"
+
+
+def _unit(plan: Plan) -> _Unit:
+    return _Unit("G", 1e9) if plan.sides[0].weights[0].total >= GB / 10 else _Unit("M", 1e6)
 
 
 def render(plan: Plan) -> str:
@@ -43,12 +59,13 @@ def _parameters(plan: Plan) -> str:
 
 
 def _bytes(plan: Plan) -> str:
+    unit = _unit(plan)
     rows = []
     for at, name in enumerate(FORMATS):
         row = [name]
         for side in plan.sides:
             one = side.weights[at]
-            row += [f"{one.values:,}", f"{one.scales:,}", f"{one.total / GB:.3f} GB"]
+            row += [f"{one.values:,}", f"{one.scales:,}", f"{unit.told(one.total, 3)} {unit.letter}B"]
         rows.append(row)
     native = {2: "bf16", 4: "fp32"}
     saved = ", ".join(f"{side.side} {native[side.native_bytes]}" for side in plan.sides)
@@ -87,20 +104,20 @@ def _tokens(plan: Plan) -> str:
         row("the context holds", (f"{side.context:,}" for side in sides)),
         row("which is, in frames", (f"{side.most_frames:,}" for side in sides)),
         row("KV cache a token", (f"{side.kv_bytes_per_token:,} B" for side in sides)),
-        row("KV cache a clip", (f"{side.tokens.context * side.kv_bytes_per_token / MB:,.1f} MB" for side in sides)),
+        row("KV cache a clip", (f"{side.tokens.context * side.kv_bytes_per_token / 1e6:,.1f} MB" for side in sides)),
     ]
     told = (
-        "Tokens: as the architecture packs a video. KV cache a token: 2 x layers x KV heads x head width x bytes of one\n"
-        "activation."
+        "Tokens: as the architecture packs a video. KV cache a token: 2 x layers x KV heads x head width x the bytes\n"
+        "of one number."
     )
     return _section(told, ["", *_sides(plan)], rows)
 
 
 def _flops(plan: Plan) -> str:
-    sides = plan.sides
+    sides, unit = plan.sides, _unit(plan)
 
     def row(label: str, values: Iterable[int]) -> list[str]:
-        return [label, *(f"{value / GB:,.1f}" for value in values)]
+        return [label, *(unit.told(value, 1) for value in values)]
 
     rows = [
         row("vision, a frame", (side.flops.vision // plan.frames for side in sides)),
@@ -110,11 +127,11 @@ def _flops(plan: Plan) -> str:
         row("one decode step", (side.flops.decode for side in sides)),
     ]
     reads = [
-        [f"decode reads, {name}", *(f"{side.decode_bytes[name] / GB:,.3f} GB" for side in sides)]
+        [f"decode reads, {name}", *(f"{unit.told(side.decode_bytes[name], 3)} {unit.letter}B" for side in sides)]
         for name in ("native", "int8", "nf4")
     ]
     told = (
-        "GFLOP: matrix products, 2mnk each; attention in a prefill over the causal half. A decode step must read the\n"
+        f"{unit.letter}FLOP: matrix products, 2mnk each; attention in a prefill over the causal half. A decode step must read the\n"
         "layers, the head and the KV cache: at batch 1 that, not its FLOPs, is what it takes time for."
     )
     return _section(told, ["", *_sides(plan)], rows + reads)
@@ -127,7 +144,7 @@ def _answering(plan: Plan) -> str:
         label += f" x {plan.questions} questions"
     rows.append(_form_row(plan, plan.targets, label))
     told = (
-        "Answering one clip, GB: weights, KV cache, the largest activations (vision with all frames at once, or\n"
+        f"Answering one clip, {_unit(plan).letter}B: weights, KV cache, the largest activations (vision with all frames at once, or\n"
         f"prefill), CUDA context. {_most_told(plan)}"
     )
     return _section(told, ["", "from", "weights", "KV", "activ.", "all", *_card_heads(plan)], rows)
@@ -135,7 +152,7 @@ def _answering(plan: Plan) -> str:
 
 def _form_row(plan: Plan, one: FormPlan, label: str) -> list[str]:
     need, form = one.need, one.form
-    parts = [f"{part / GB:.2f}" for part in (need.weights, need.kv_cache, need.activations, need.total)]
+    parts = [_unit(plan).told(part, 2) for part in (need.weights, need.kv_cache, need.activations, need.total)]
     return [label, f"{form.side} {form.format}", *parts, *_fits(plan, one.most_frames, need.total)]
 
 
@@ -144,8 +161,8 @@ def _training(plan: Plan) -> str:
     micro, questions = _count(plan.micro_clips, "clip"), _count(plan.questions, "question")
     recipe = "with" if plan.gradient_checkpointing else "without"
     lines = [
-        f"Training the student, GB: {micro} a forward pass, {questions} each; fp32 weights under bf16 autocast.",
-        "copies: bf16 weights that autocast makes; activ.: what layers keep for their backward (+ckpt: the input of each,",
+        f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each; fp32 weights under bf16 autocast.",
+        "copies: bf16 weights that autocast makes; activ.: what layers keep for their backward (+ckpt: each's input,",
         f"and one in full; the recipe is {recipe}); logits: {LOGIT_TENSORS} fp32 tensors at answer positions only;",
         f"teacher: its head, and that head in fp32; all: and {plan.forms[0].need.context / GB:.1f} GB of CUDA context.",
         *(f"  {one.mode}: {one.told}" for one in plan.training if one.checkpointed),
@@ -158,7 +175,7 @@ def _way_row(plan: Plan, one: TrainingPlan) -> list[str]:
     m = one.memory
     parts = (m.weights, m.gradients, m.optimizer, m.copies, m.activations, m.logits, m.teacher, m.total)
     label = f"{one.mode} +ckpt" if one.checkpointed else one.mode
-    return [label, *(f"{part / GB:.2f}" for part in parts), *_fits(plan, one.most_frames, m.total)]
+    return [label, *(_unit(plan).told(part, 2) for part in parts), *_fits(plan, one.most_frames, m.total)]
 
 
 def _card_heads(plan: Plan) -> list[str]:
