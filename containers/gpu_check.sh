@@ -1,19 +1,44 @@
 #!/usr/bin/env bash
-# All GPU checks in one call of under 9 minutes: the suites on the tiny pair on a CUDA device, records and log to $OUT.
-#   OUT=/tmp/out containers/gpu_check.sh
+# All GPU checks in one call of under 9 minutes: real shapes with random weights, then the tiny pair; records and log to
+# $OUT, for results/published/<device>/.
+#
+#   OUT=/tmp/out containers/gpu_check.sh          PYTHON=python3 names another interpreter
 set -uo pipefail
 cd "$(dirname "$0")/.."
 : "${OUT:?say where records and log go: OUT=/some/folder containers/gpu_check.sh}"
 PYTHON=${PYTHON:-python3}
 mkdir -p "$OUT"
-export PYTHONUNBUFFERED=1
+export PYTHONUNBUFFERED=1 FIRSTSIGHT_BARS=lines
+failed=0
+
+# step SECONDS COMMAND...: one check with a bound of its own; one that fails does not keep the others from running.
+step() {
+    local bound=$1 began=$SECONDS
+    shift
+    echo "── $*"
+    timeout "$bound" "$@" || { echo "── FAILED with $?: $*"; failed=1; }
+    echo "── $((SECONDS - began)) s"
+}
+
+# suites NAME BOUND ARGUMENTS...: a run whose record becomes $OUT/NAME.json and whose page $OUT/NAME.html
+suites() {
+    local name=$1 bound=$2
+    shift 2
+    step "$bound" "$PYTHON" -m pytest suites "$@" --cache "$OUT/.artifacts" --results "$OUT/.results/$name"
+    find "$OUT/.results/$name" -name '0*.json' -exec cp {} "$OUT/$name.json" \;
+    find "$OUT/.results/$name" -name 'report.html' -exec cp {} "$OUT/$name.html" \;
+}
+
 {
     "$PYTHON" -c 'import torch; assert torch.cuda.is_available(), "no CUDA device"; print(torch.cuda.get_device_name())' || exit 2
-    timeout 500 "$PYTHON" -m pytest suites --pair tiny --cache "$OUT/.artifacts" --results "$OUT/.results"
-    code=$?
-    find "$OUT/.results" -name '*.json' -exec cp {} "$OUT/record.json" \;
-    find "$OUT/.results" -name 'report.html' -exec cp {} "$OUT/report.html" \;
+    step 30 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
+    step 150 "$PYTHON" -m pytest tests/gpu -q
+    forms=baseline,int8,nf4,distilled,distilled-int8,distilled-nf4
+    suites real-8-frames 150 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
+    suites real-16-frames 120 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
+        -k "(first_token and batch1) or peak_memory"
+    suites tiny 90 --pair egogpt-qwen2vl-tiny
     rm -rf "$OUT/.artifacts" "$OUT/.results"
-    exit "$code"
+    exit "$failed"
 } 2>&1 | tee "$OUT/log"
 exit "${PIPESTATUS[0]}"

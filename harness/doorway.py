@@ -28,6 +28,7 @@ from harness.measure.memory import MemorySpec, write_clip
 from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import Workload
 from harness.pair import Pair, load_pair
+from harness.plan.room import require_room
 from harness.progress import watcher
 from harness.qa.asked import parse_qa
 from harness.qa.blind import HOW as BLIND_HOW
@@ -292,6 +293,7 @@ class Doorway:
         clip = Path(self._scratch.name) / "clip.npz"
         write_clip(item.clip, clip)
         variant = files.case.variant
+        require_room(self.pair, variant.side, variant.format, self.device)
         spec = spec_of(variant, self.pair)
         return MemorySpec(
             variant=variant.name,

@@ -16,6 +16,7 @@ import torch
 
 from harness.errors import UsageError, oneline
 from harness.pair import ModelSpec, Pair
+from harness.plan.room import require_room
 from models.interface import FORMATS, Architecture, architecture
 
 Loader = Callable[[type[Architecture], Path, torch.device, Mapping[str, Any]], Architecture]
@@ -107,8 +108,9 @@ def chosen(names: str | None, pair: Pair) -> list[Variant]:
 
 
 def load(variant: Variant, pair: Pair, folder: Path, digest: str, device: torch.device, seed: int = 0) -> LoadedVariant:
-    """Read the variant's weights onto the device."""
+    """Read the variant's weights onto the device. ResourceError, with the arithmetic, where they would not fit."""
     spec = spec_of(variant, pair)
+    require_room(pair, variant.side, variant.format, device)
     model = variant.load(architecture(spec.architecture), folder, device, spec.sizes)
     return LoadedVariant(variant, model, folder, digest, seed)
 

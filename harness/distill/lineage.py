@@ -29,6 +29,7 @@ from harness.distill.threads import cpu_threads
 from harness.distill.train import Progress, train
 from harness.errors import ModelError, UsageError, oneline
 from harness.pair import ModelSpec, Pair, Recipe
+from harness.plan.room import require_room
 from harness.qa.datasets import load_items
 from harness.qa.items import QAItem
 from models.interface import Architecture, architecture, read_tokenizer
@@ -309,6 +310,8 @@ class Lineage:
         return cpu_threads(recipe.threads if self.device.type == "cpu" else None)
 
     def _load(self, spec: ModelSpec, folder: Path, format: str = "native") -> Architecture:
+        side: Literal["teacher", "student"] = "teacher" if spec is self.pair.teacher else "student"
+        require_room(self.pair, side, format, self.device)
         return architecture(spec.architecture).load(folder, format=format, device=self.device, told=spec.sizes)
 
     # --- what goes into a key ----------------------------------------------------------------------

@@ -35,9 +35,10 @@ class Need:
     @property
     def arithmetic(self) -> str:
         """The sum as one line, in GB (10⁹ bytes)."""
+        context = f" + CUDA context {self.context / GB:.2f} GB" if self.context else ""
         return (
             f"{self.format} weights {self.weights / GB:.2f} GB + KV cache {self.kv_cache / GB:.2f} GB + activations "
-            f"{self.activations / GB:.2f} GB + CUDA context {self.context / GB:.2f} GB = {self.total / GB:.2f} GB"
+            f"{self.activations / GB:.2f} GB{context} = {self.total / GB:.2f} GB"
         )
 
 
@@ -69,11 +70,11 @@ def needed(
     )
 
 
-def require_fits(need: Need, available_bytes: int, what: str) -> None:
+def require_fits(need: Need, available_bytes: int, what: str, holder: str = "the card") -> None:
     """ResourceError with the arithmetic when the device has less free than is needed."""
     if need.total > available_bytes:
         raise ResourceError(
-            f"{what} does not fit: {need.arithmetic}, but the card has {available_bytes / GB:.2f} GB free: give fewer "
+            f"{what} does not fit: {need.arithmetic}, but {holder} has {available_bytes / GB:.2f} GB free: give fewer "
             "frames (data.frames), smaller ones (data.max_side), or a smaller format"
         )
 

@@ -70,7 +70,7 @@ def _bytes(plan: Plan) -> str:
     native = {2: "bf16", 4: "fp32"}
     saved = ", ".join(f"{side.side} {native[side.native_bytes]}" for side in plan.sides)
     told = (
-        f"Bytes of weights: native as saved ({saved}); int8: 1 a weight, 4 a row;\n"
+        f"Bytes of weights: native as saved ({saved}); int8: 1 a weight, 4 a row; "
         "nf4: 1/2 a weight, 4 a block of 64; what is not quantised stays native. loaded: values, scales and buffers."
     )
     header = ["", *(word for side in plan.sides for word in (side.side, "scales", "loaded"))]
@@ -107,7 +107,7 @@ def _tokens(plan: Plan) -> str:
         row("KV cache a clip", (f"{side.tokens.context * side.kv_bytes_per_token / 1e6:,.1f} MB" for side in sides)),
     ]
     told = (
-        "Tokens: as the architecture packs a video. KV cache a token: 2 x layers x KV heads x head width x the bytes\n"
+        "Tokens: as the architecture packs a video. KV cache a token: 2 x layers x KV heads x head width x the bytes "
         "of one number."
     )
     return _section(told, ["", *_sides(plan)], rows)
@@ -131,8 +131,8 @@ def _flops(plan: Plan) -> str:
         for name in ("native", "int8", "nf4")
     ]
     told = (
-        f"{unit.letter}FLOP: matrix products, 2mnk each; attention in a prefill over the causal half. A decode step must read the\n"
-        "layers, the head and the KV cache: at batch 1 that, not its FLOPs, is what it takes time for."
+        f"{unit.letter}FLOP: matrix products, 2mnk each; attention in a prefill over the causal half. A decode step "
+        "must read layers, head and KV cache: at batch 1 that, not its FLOPs, is what it takes time for."
     )
     return _section(told, ["", *_sides(plan)], rows + reads)
 
@@ -144,8 +144,8 @@ def _answering(plan: Plan) -> str:
         label += f" x {plan.questions} questions"
     rows.append(_form_row(plan, plan.targets, label))
     told = (
-        f"Answering one clip, {_unit(plan).letter}B: weights, KV cache, the largest activations (vision with all frames at once, or\n"
-        f"prefill), CUDA context. {_most_told(plan)}"
+        f"Answering one clip, {_unit(plan).letter}B: weights, KV cache, the largest activations (of vision with all "
+        f"frames at once, or of prefill), CUDA context. {_most_told(plan)}"
     )
     return _section(told, ["", "from", "weights", "KV", "activ.", "all", *_card_heads(plan)], rows)
 
@@ -159,16 +159,16 @@ def _form_row(plan: Plan, one: FormPlan, label: str) -> list[str]:
 def _training(plan: Plan) -> str:
     rows = [_way_row(plan, one) for one in plan.training]
     micro, questions = _count(plan.micro_clips, "clip"), _count(plan.questions, "question")
-    recipe = "with" if plan.gradient_checkpointing else "without"
-    lines = [
-        f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each; fp32 weights under bf16 autocast.",
-        "copies: bf16 weights that autocast makes; activ.: what layers keep for their backward (+ckpt: each's input,",
-        f"and one in full; the recipe is {recipe}); logits: {LOGIT_TENSORS} fp32 tensors at answer positions only;",
-        f"teacher: its head, and that head in fp32; all: and {plan.forms[0].need.context / GB:.1f} GB of CUDA context.",
-        *(f"  {one.mode}: {one.told}" for one in plan.training if one.checkpointed),
-    ]
+    recipe = f"the pair's recipe does {'so' if plan.gradient_checkpointing else 'not'}"
+    told = (
+        f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each; fp32 weights under "
+        "bf16 autocast. copies: the bf16 weights that it makes; activ.: what layers keep for their backward (+ckpt: "
+        f"the input of each, one in full; {recipe}); logits: {LOGIT_TENSORS} fp32 tensors at answer positions only; "
+        f"teacher: its head, and that head in fp32; all: and {plan.forms[0].need.context / GB:.1f} GB of CUDA context."
+    )
+    modes = [f"  {one.mode}: {one.told}" for one in plan.training if one.checkpointed]
     header = ["", "weights", "grads", "optim.", "copies", "activ.", "logits", "teacher", "all", *_card_heads(plan)]
-    return _section("\n".join(lines), header, rows)
+    return _section(told, header, rows, modes)
 
 
 def _way_row(plan: Plan, one: TrainingPlan) -> list[str]:
@@ -205,14 +205,15 @@ def _sides(plan: Plan) -> list[str]:
     return [f"{side.side} ({side.architecture})" for side in plan.sides]
 
 
-def _section(told: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _section(told: str, header: Sequence[str], rows: Sequence[Sequence[str]], more: Sequence[str] = ()) -> str:
     aligned = ("left", *["right"] * (len(header) - 1))
-    return f"{told}\n{tabulate(rows, header, tablefmt='plain', disable_numparse=True, colalign=aligned)}"
+    table = tabulate(rows, header, tablefmt="plain", disable_numparse=True, colalign=aligned)
+    return "\n".join([*_wrapped(told, ""), *more, table])
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
     first = text[: len(text) - len(text.lstrip())]
-    return wrap(text.strip(), 112, initial_indent=first, subsequent_indent=indent)
+    return wrap(text.strip(), 118, initial_indent=first, subsequent_indent=indent)
 
 
 def _number(value: int | None) -> str:

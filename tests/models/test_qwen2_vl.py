@@ -95,6 +95,31 @@ def test_stills_are_packed_as_the_library_packs_images_and_positions_follow(stud
     torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("still", [False, True], ids=["video", "stills"])
+def test_our_stages_and_the_librarys_generate_say_the_same(student: Any, still: bool) -> None:
+    """The library gets ids and pixels, splices and counts positions itself, and decodes with its own loop."""
+    frames = [noise(1, 96, 128)[0], noise(1, 64, 70)[0]] if still else noise(4, 96, 96)
+    prepared = student.prepare(frames, ["which hand holds the cup?"], still=still)
+    ids = torch.tensor([[*prepared.prefix_ids.tolist(), *prepared.questions[0]]])
+    config = student.model.config
+    kind, token = ("image", config.image_token_id) if still else ("video", config.video_token_id)
+    pixels = {"pixel_values" if still else "pixel_values_videos": prepared.pixels}
+    with torch.inference_mode():
+        theirs = student.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            **pixels,
+            **{f"{kind}_grid_thw": torch.tensor(prepared.grids)},
+            mm_token_type_ids=(ids == token).int() * (1 if still else 2),
+            max_new_tokens=6,
+            do_sample=False,
+            eos_token_id=student.ending_id,
+            pad_token_id=0,
+        )
+        ours = student.generate(student.embed([prepared]), 6)[0][0]
+    assert ours == theirs[0, ids.shape[1] :].tolist()
+
+
 def test_gradient_checkpointing_keeps_less_and_gives_the_same_gradients(build: Any, one_thread: None) -> None:
     found, kept, frames = [], [], noise(4, 96, 96)
     for checkpointed in (False, True):

@@ -101,7 +101,14 @@ def test_the_lexicon_holds_every_word(lessons: list[QAItem], micro: Any) -> None
 def test_a_split_is_a_function_of_its_name_and_seed(asked: list[QAItem]) -> None:
     again = scenes.load_split("test", 200, 8)
     assert plain(again) == plain(asked)
-    assert plain(scenes.load_split("test", 200, 8, data=DataSpec(dataset="scenes", seed=1, splits={"test": SplitSpec(clips=200, questions_per_clip=8)}))) != plain(asked)
+    assert plain(
+        scenes.load_split(
+            "test",
+            200,
+            8,
+            data=DataSpec(dataset="scenes", seed=1, splits={"test": SplitSpec(clips=200, questions_per_clip=8)}),
+        )
+    ) != plain(asked)
     frames = [item.clip.frames() for item in (asked[0], again[0])]
     assert np.array_equal(*frames)
 
