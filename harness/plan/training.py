@@ -137,7 +137,7 @@ def training_activations(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpoi
     if mode.cached_vision:
         return language + merger
     inside = _kept(tower.layers, _encoder_bytes(tower), 4 * tower.width, checkpointed)
-    return language + merger + tower.rows * (inside + 6 * tower.input_width)
+    return language + merger + tower.rows * (inside + 2 * tower.input_width)  # the pixels in bf16
 
 
 def _layer_bytes(shapes: Shapes, mode: Mode) -> int:

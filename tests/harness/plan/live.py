@@ -1,7 +1,7 @@
 """The most bytes that tensors hold at once while a block runs: what plan's activations are held against.
 
-    with Live() as live: model.see(prepared)
-    live.peak  # bytes of storages made inside the block, at their largest
+with Live() as live: model.see(prepared)
+live.peak  # bytes of storages made inside the block, at their largest
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        inputs = {
-            one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)
-        }
+        inputs = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)}
         for one in tree_leaves(out):
             if isinstance(one, torch.Tensor):
                 storage = one.untyped_storage()
