@@ -109,7 +109,7 @@ def hearing_activations(shapes: Shapes, format_name: str, clips: int) -> int:
 def _encoder_row(stack: Encoder, width: int, format_name: str) -> int:
     """Bytes a row at the peak of a stack: what is kept, and the larger of attention and MLP in a layer."""
     pixels = stack.input_width * (4 if width == 4 else 6)  # fp32 as it comes, and its copy in the tower's type
-    if stack.merge > 1:  # rotary positions on two copies in fp32; QuickGELU holds its input, the sigmoid, the product
+    if stack.rotary:  # rotary positions on two copies in fp32; QuickGELU holds its input, the sigmoid, the product
         attention, mlp = (5 * width + 26) * stack.width, width * (4 * stack.width + 3 * stack.ffn)
         kept = pixels
     else:

@@ -59,6 +59,7 @@ class Encoder:
     merge: int  # rows that become one before the last projection
     kept_states: int  # hidden states held until the tower is done
     input_width: int  # numbers of the input a row
+    rotary: bool = False  # rotary positions and QuickGELU, as Qwen2-VL's tower; else as SigLIP's and Whisper's
 
     @property
     def rows(self) -> int:
@@ -122,7 +123,9 @@ class Shapes:
             span = self.visual_tokens(frames, size) * merge // slices
             pixels = 3 * told.temporal_patch_size * told.patch_size**2
             ffn = int(told.embed_dim * told.mlp_ratio)
-            return Encoder("vision", told.depth, told.embed_dim, ffn, told.num_heads, span, slices, merge, 1, pixels)
+            return Encoder(
+                "vision", told.depth, told.embed_dim, ffn, told.num_heads, span, slices, merge, 1, pixels, True
+            )
         if hasattr(told, "image_size"):  # SigLIP: every frame at one size; `see` asks for all hidden states
             layers, pixels = told.num_hidden_layers, 3 * told.patch_size**2
             span, heads = (told.image_size // told.patch_size) ** 2, told.num_attention_heads
@@ -138,9 +141,8 @@ class Shapes:
         if told is None:
             return None
         rows, mels, heads = told.max_source_positions, 2 * told.num_mel_bins, told.encoder_attention_heads
-        stack = self.config.speech_stack
         return Encoder(
-            "speech encoder", told.encoder_layers, told.d_model, told.encoder_ffn_dim, heads, rows, 1, stack, 1, mels
+            "speech encoder", told.encoder_layers, told.d_model, told.encoder_ffn_dim, heads, rows, 1, 1, 1, mels
         )
 
     def part_of(self, name: str) -> str:

@@ -108,7 +108,7 @@ def training_memory(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed:
     return TrainingMemory(
         weights=4 * count + frozen,
         gradients=4 * count,
-        optimizer=sum(_moments(size, mode.eight_bit) for size, _ in trained),
+        optimizer=sum(moment_bytes(size, eight_bit=mode.eight_bit) for size, _ in trained),
         copies=sum(2 * size for size, is_matrix in trained if is_matrix),
         activations=training_activations(shapes, mode, lesson, checkpointed=checkpointed),
         logits=logits,
@@ -156,7 +156,7 @@ def _layer_bytes(shapes: Shapes, mode: Mode) -> int:
 
 def _encoder_bytes(stack: Encoder) -> int:
     """Saved by a layer of a vision tower, a row: with rotary positions and QuickGELU, or SigLIP's."""
-    saved = 22 * stack.width + 6 * stack.ffn if stack.merge > 1 else 24 * stack.width + 4 * stack.ffn
+    saved = 22 * stack.width + 6 * stack.ffn if stack.rotary else 24 * stack.width + 4 * stack.ffn
     return saved + 4 * stack.heads + 16
 
 
@@ -194,7 +194,8 @@ def _language_linears(shapes: Shapes) -> Iterator[nn.Linear]:
             yield module
 
 
-def _moments(size: int, eight_bit: bool) -> int:
+def moment_bytes(size: int, *, eight_bit: bool) -> int:
+    """Bytes of AdamW's two moments of a tensor of so many numbers; of 8 bit with their scales."""
     if not eight_bit or size < ADAM8_LEAST:
         return ADAM_BYTES * size
     return ADAM8_BYTES * size + 2 * 4 * -(-size // ADAM8_BLOCK)

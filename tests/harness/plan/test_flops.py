@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -92,3 +93,26 @@ def test_the_real_pair(real: Any) -> None:
     assert decode_flops(teacher, 1) == pytest.approx(2 * (6.5253e9 + 0.545e9), rel=0.001)
     layers = weight_bytes(teacher, "int8", ("language model", "head")).total
     assert decode_bytes(teacher, "int8", 1000) == layers + 1000 * 57_344
+
+
+def test_the_real_teacher_is_counted_to_the_last_product(real: Any) -> None:
+    """At its real sizes, on the meta device: torch's counter and plan agree exactly."""
+    teacher, core, tokens = real[0], real[0].network.model, 512
+
+    def meta(*shape: int) -> Tensor:
+        return torch.empty(shape, device="meta")
+
+    def see() -> None:
+        core.multi_modal_projector(core.vision_tower(meta(2, 3, 384, 384)).last_hidden_state)
+
+    def prefill() -> None:
+        positions = torch.arange(tokens, device="meta")[None]
+        causal = {"full_attention": None}  # as transformers itself says it: no mask, the kernel's own
+        core.language_model(inputs_embeds=meta(1, tokens, 3584), position_ids=positions, attention_mask=causal)
+
+    assert counted(see) == vision_flops(teacher, 2, (384, 384))
+    assert counted(lambda: core.get_speech_features(meta(1, 128, 3000))) == hearing_flops(teacher)
+    text = teacher.text
+    other_half = 4 * text.layers * text.query_width * (tokens**2 - tokens * (tokens + 1) // 2)
+    head = 2 * text.width * text.vocabulary
+    assert counted(prefill) == prefill_flops(teacher, tokens) - head + other_half

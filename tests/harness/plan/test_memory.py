@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
+import bitsandbytes as bnb
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -12,16 +14,19 @@ from hypothesis import strategies as st
 
 from harness.distill.loss import distillation
 from harness.errors import ResourceError
+from harness.pair import load_pair
 from harness.plan.inference import (
     CONTEXT_BYTES,
     Need,
+    hearing_activations,
     needed,
     prefill_activations,
     require_fits,
     vision_activations,
 )
+from harness.plan.shapes import shapes_of
 from harness.plan.tokens import QUESTION_TOKENS, clip_tokens, most_frames_in_context
-from harness.plan.training import LOGIT_TENSORS, MODES, Lesson, training_memory
+from harness.plan.training import LOGIT_TENSORS, MODES, Lesson, moment_bytes, training_memory
 from tests.conftest import untrained
 from tests.harness.plan.live import Live
 from tests.harness.plan.test_flops import SIZE, video
@@ -67,6 +72,48 @@ def test_activations_are_what_tensors_hold_at_their_peak(
     cache = sum(one.numel() * one.element_size() for layer in state.cache.layers for one in (layer.keys, layer.values))
     assert vision_activations(tiny_shapes, format_name, 16, SIZE) == pytest.approx(seen.peak, rel=0.15)
     assert prefill_activations(tiny_shapes, format_name, length, 1) == pytest.approx(run.peak - cache, rel=0.15)
+
+
+def test_activations_of_the_real_teacher_are_those_of_its_real_sizes() -> None:
+    """In bf16 on the meta device, where tensors have sizes and no memory: within 1 %, its ears within 10 %."""
+    pair = load_pair("egogpt-qwen2vl")
+    shapes = shapes_of(pair.teacher)
+    core, tokens = shapes.network.to(torch.bfloat16).model, 3000  # type: ignore[union-attr]
+
+    def peak(run: Callable[[], Any]) -> int:
+        with torch.inference_mode(), Live(*shapes.network.parameters()) as live:
+            run()
+        return live.peak
+
+    def meta(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, device="meta", dtype=torch.bfloat16)
+
+    seen = peak(lambda: core.vision_tower(meta(16, 3, 384, 384), output_hidden_states=True))
+    heard = peak(lambda: core.get_speech_features(meta(1, 128, 3000)))
+    run = peak(
+        lambda: core.language_model(
+            inputs_embeds=meta(1, tokens, 3584),
+            position_ids=torch.arange(tokens, device="meta")[None],
+            attention_mask={"full_attention": None},
+            use_cache=False,
+        )
+    )
+    assert vision_activations(shapes, "bf16", 16, REAL) == pytest.approx(seen, rel=0.01)
+    assert hearing_activations(shapes, "bf16", 1) == pytest.approx(heard, rel=0.1)
+    assert prefill_activations(shapes, "bf16", tokens, 1) == pytest.approx(run, rel=0.01)
+
+
+def test_8_bit_moments_are_those_that_bitsandbytes_makes() -> None:
+    parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in ((100, 100), (10, 10))]
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
+    optimizer = bnb.optim.AdamW8bit(parameters)
+    optimizer.step()
+    held = [
+        sum(state[name].nbytes for name in ("state1", "state2", "absmax1", "absmax2") if name in state)
+        for state in (optimizer.state[parameter] for parameter in parameters)
+    ]
+    assert held == [moment_bytes(parameter.numel(), eight_bit=True) for parameter in parameters]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
