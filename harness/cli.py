@@ -233,11 +233,12 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _lineage(options: argparse.Namespace) -> Lineage:
     from harness.distill.lineage import Lineage
-    from harness.doorway import is_random_asked, open_pair, open_store
+    from harness.doorway import is_random_asked, open_pair, open_store, require_meaning
     from harness.measure.environment import device_of_choice
     from harness.progress import watcher
 
     pair, random = open_pair(options), is_random_asked(options)
+    require_meaning(pair, random)
     store = open_store(options.cache)
     return Lineage(pair, store, device=device_of_choice(), watcher=watcher(), rebuild=options.rebuild, random=random)
 

@@ -77,6 +77,15 @@ def open_pair(options: Any) -> Pair:
     return pair.model_copy(update={"data": pair.data.model_copy(update=changes)}) if changes else pair
 
 
+def require_meaning(pair: Pair, random: bool) -> None:
+    """UsageError where answers were to be learnt or judged on frames that mean nothing."""
+    if not random and pair.data.dataset == MEANINGLESS:
+        raise UsageError(
+            f"{pair.name} measures answers on real clips: --qa NAME:PATH ({', '.join(dataset_names())}); "
+            f"{without_weights()}"
+        )
+
+
 def chosen_arguments(options: Any) -> list[str]:
     """The same choices as arguments of `firstsight make`."""
     given = [(name, getattr(options, name, None)) for name in ("pair", "qa", "weights", "limit", "seed", "frames")]
@@ -170,13 +179,9 @@ class Doorway:
     def open(cls, options: Options) -> Doorway:
         """UsageError or PairError when the options do not make sense."""
         pair, random = open_pair(options), is_random_asked(options)
+        require_meaning(pair, random)
         if options.seeds < 1:
             raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
-        if not random and pair.data.dataset == MEANINGLESS:
-            raise UsageError(
-                f"{pair.name} measures answers on real clips: --qa NAME:PATH ({', '.join(dataset_names())}); "
-                f"{without_weights()}"
-            )
         device = environment.device_of_choice()
         mute = _Unmuting()
         lineage = Lineage(
@@ -293,8 +298,8 @@ class Doorway:
         clip = Path(self._scratch.name) / "clip.npz"
         write_clip(item.clip, clip)
         variant = files.case.variant
-        require_room(self.pair, variant.side, variant.format, self.device)
         spec = spec_of(variant, self.pair)
+        require_room(self.pair, spec, files.weights.folder, variant.format, self.device)
         return MemorySpec(
             variant=variant.name,
             architecture=spec.architecture,

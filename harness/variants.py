@@ -110,7 +110,7 @@ def chosen(names: str | None, pair: Pair) -> list[Variant]:
 def load(variant: Variant, pair: Pair, folder: Path, digest: str, device: torch.device, seed: int = 0) -> LoadedVariant:
     """Read the variant's weights onto the device. ResourceError, with the arithmetic, where they would not fit."""
     spec = spec_of(variant, pair)
-    require_room(pair, variant.side, variant.format, device)
+    require_room(pair, spec, folder, variant.format, device)
     model = variant.load(architecture(spec.architecture), folder, device, spec.sizes)
     return LoadedVariant(variant, model, folder, digest, seed)
 

@@ -1,6 +1,6 @@
 """Number formats a checkpoint can be loaded in, and which parts of a model each leaves alone, with the reason.
 
-`native`: as saved (released checkpoints: bf16). `bf16`: every floating tensor in bfloat16.
+`native`: as saved (released checkpoints: bf16). `bf16`, `fp32`: every floating tensor in that type.
 `int8`: bitsandbytes' LLM.int8 (Dettmers et al., 2022): a Linear holds int8 weights with a scale per row; activation
 columns with an outlier above the threshold stay in floating point.
 `nf4`: bitsandbytes' 4-bit NormalFloat (Dettmers et al., QLoRA, 2023): a scale per block of 64 weights.
@@ -46,6 +46,7 @@ FORMATS: dict[str, Format] = {
     for one in (
         Format("native"),
         Format("bf16"),
+        Format("fp32"),  # to train in: bf16 weights swallow updates of a small learning rate
         Format(
             "int8",
             ("head",),

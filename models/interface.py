@@ -27,7 +27,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from models.checkpoint import locate, read_config, without_weights
 from models.fault import ModelFault
 from models.formats import FORMATS, Format, format_of, is_quantised
-from models.loading import check_tokenizer, is_random, load_model, read_tokenizer, write_shell
+from models.loading import check_tokenizer, is_random, load_model, read_tokenizer, saved_dtype, write_shell
 from models.packing import PADDING, Embedded, pack_rows, visible
 from models.random_weights import skeleton
 from models.tokenizer import build_tokenizer
@@ -48,6 +48,7 @@ __all__ = [
     "locate",
     "read_config",
     "read_tokenizer",
+    "saved_dtype",
     "without_weights",
 ]
 
@@ -206,6 +207,11 @@ class Architecture(ABC):
     def shapes(cls, config: Mapping[str, Any]) -> PreTrainedModel:
         """The network at the sizes of `config`, on the meta device: shapes without memory."""
         return skeleton(cls.network, cls.config_of(config, None, None))
+
+    @classmethod
+    def shapes_in(cls, folder: Path, told: Mapping[str, Any]) -> PreTrainedModel:
+        """The network of a checkpoint, on the meta device: no weight is read. ModelFault for a foreign folder."""
+        return skeleton(cls.network, cls.config_from(folder, told))
 
     @classmethod
     def write_random(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 transformers_logging.disable_progress_bar()  # only the harness's doors draw
 
 RANDOM = "random_weights.json"
+WHOLE = {"bf16": torch.bfloat16, "fp32": torch.float32}  # formats that are one type throughout
 
 
 def load_model(
@@ -43,16 +44,16 @@ def load_model(
     if (folder / RANDOM).is_file():
         marker = json.loads((folder / RANDOM).read_text())
         config = kind.config_from(folder, told)
-        dtype = getattr(torch, marker["dtype"])
+        dtype = WHOLE.get(format.name, getattr(torch, marker["dtype"]))
         return random_weights.materialise(
             kind.network, config, format, kind.PARTS, device=device, dtype=dtype, seed=int(marker["seed"])
         )
-    options: dict[str, Any] = {"dtype": torch.bfloat16 if format.name == "bf16" else "auto"}
+    options: dict[str, Any] = {"dtype": WHOLE.get(format.name, "auto")}
     if "quantization_config" in read_config(folder):
         if format.bits:
             raise ModelFault(f"{folder}: is quantised already; load it as native, not as {format.name}")
     elif format.bits:
-        options["quantization_config"] = quantisation(format, kind.PARTS, _saved_dtype(folder))
+        options["quantization_config"] = quantisation(format, kind.PARTS, saved_dtype(folder))
     if format.bits or device.type != "cpu":
         options["device_map"] = {"": device}
     read_shapes(folder)  # every shard is there and whole
@@ -128,7 +129,8 @@ def is_random(folder: Path) -> bool:
     return (folder / RANDOM).is_file()
 
 
-def _saved_dtype(folder: Path) -> torch.dtype:
+def saved_dtype(folder: Path) -> torch.dtype:
+    """The type that a checkpoint's floating tensors are saved in, as its config says; bf16 where it does not."""
     config = read_config(folder)
     text = config.get("text_config") or {}
     name = config.get("dtype") or config.get("torch_dtype") or text.get("dtype") or "bfloat16"

@@ -32,7 +32,7 @@ from harness.pair import ModelSpec, Pair, Recipe
 from harness.plan.room import require_room
 from harness.qa.datasets import load_items
 from harness.qa.items import QAItem
-from models.interface import Architecture, architecture, read_tokenizer
+from models.interface import Architecture, architecture, read_tokenizer, saved_dtype
 
 VAL = "val"
 
@@ -124,7 +124,7 @@ class Lineage:
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
-            student = self._load(self.pair.student, start.folder)
+            student = self._load(self.pair.student, start.folder, "fp32")
             items, val_items = self._items(recipe.split), self._val_items(recipe)
             targets = val_targets = None
             if from_teacher:
@@ -144,6 +144,7 @@ class Lineage:
                 held_out,
                 recipe,
                 folder,
+                saved_dtype(start.folder),
                 shared=shared,
                 targets=targets if soft else None,
                 held_out_targets=val_targets if soft else None,
@@ -220,11 +221,11 @@ class Lineage:
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
-            model = self._load(spec, start.folder)
+            model = self._load(spec, start.folder, "fp32")
             lessons = gold_lessons(self._items(recipe.split, recipe.types), model)
             held_out = gold_lessons(self._val_items(recipe), model)
             title = f"{side}: {getattr(recipe, 'name', 'finetune')}"
-            return self._train(title, model, lessons, held_out, recipe, folder)
+            return self._train(title, model, lessons, held_out, recipe, folder, saved_dtype(start.folder))
 
         return self._get(f"{side}-{getattr(recipe, 'name', 'finetuned')}", key, make)
 
@@ -255,6 +256,7 @@ class Lineage:
         held_out: list[Lesson],
         recipe: Recipe,
         folder: Path,
+        dtype: torch.dtype,
         *,
         shared: int | None = None,
         targets: Targets | None = None,
@@ -281,6 +283,7 @@ class Lineage:
                 held_out_targets=held_out_targets,
                 watch=watch,
             )
+        model.model.to(dtype)  # type: ignore[arg-type]  # trained in fp32, saved as what it started from was
         model.save(folder)
         return {
             **asdict(result),
@@ -310,8 +313,7 @@ class Lineage:
         return cpu_threads(recipe.threads if self.device.type == "cpu" else None)
 
     def _load(self, spec: ModelSpec, folder: Path, format: str = "native") -> Architecture:
-        side: Literal["teacher", "student"] = "teacher" if spec is self.pair.teacher else "student"
-        require_room(self.pair, side, format, self.device)
+        require_room(self.pair, spec, folder, format, self.device)
         return architecture(spec.architecture).load(folder, format=format, device=self.device, told=spec.sizes)
 
     # --- what goes into a key ----------------------------------------------------------------------

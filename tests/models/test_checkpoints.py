@@ -58,7 +58,7 @@ def test_int8_is_the_same_every_time_it_is_loaded(model: Any, saved: Path, items
 
 
 def test_an_unknown_format_is_refused(model: Any, saved: Path) -> None:
-    with pytest.raises(ValueError, match="unknown format 'int3'; there are native, bf16, int8, nf4"):
+    with pytest.raises(ValueError, match="unknown format 'int3'; there are native, bf16, fp32, int8, nf4"):
         type(model).load(saved, format="int3")
 
 

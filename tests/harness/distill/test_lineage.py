@@ -17,6 +17,7 @@ from harness.artifact import Store
 from harness.distill.arms import ARMS, arm_recipe
 from harness.distill.lineage import Lineage, Watcher
 from harness.distill.targets import load_targets
+from harness.distill.train import train
 from harness.errors import ArtifactError, ModelError, UsageError
 from harness.pair import Pair
 from models.interface import architecture
@@ -180,3 +181,24 @@ def test_fine_tuning_is_a_path_of_its_own(lineage: Lineage) -> None:
 def test_fine_tuning_on_what_is_held_out_is_refused(another: Lineage, split: str) -> None:
     with pytest.raises(UsageError, match=rf"--split {split}: can be .*lessons"):
         another.finetune("student", split=split)
+
+
+def test_a_bf16_student_is_trained_in_fp32_and_saved_in_bf16(
+    lineage: Lineage, micro: Pair, micro_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bf16 a step of 1e-5 is less than the spacing of the weights: nothing would be learnt, without a word."""
+    kind = architecture(micro.student.architecture)
+    folder = tmp_path / "bf16"
+    kind.load(lineage.undistilled.folder, format="bf16").save(folder)
+    given = micro.student.model_copy(update={"weights": str(folder), "initial": None, "training": ()})
+    found = Lineage(changed(micro, max_steps=2).model_copy(update={"student": given}), micro_store)
+    trained: list[torch.dtype] = []
+
+    def watched(model: Any, *arguments: Any, **options: Any) -> Any:
+        trained.append(model.dtype)
+        return train(model, *arguments, **options)
+
+    monkeypatch.setattr("harness.distill.lineage.train", watched)
+    made = found.student("hard-labels")
+    assert set(trained) == {torch.float32}
+    assert kind.load(made.folder).dtype == torch.bfloat16

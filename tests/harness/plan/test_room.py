@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,36 +10,63 @@ import psutil
 import pytest
 import torch
 
+from harness.distill.origins import VISION_TOKENS
 from harness.errors import ResourceError
 from harness.pair import load_pair
 from harness.plan.room import require_room
+from models.interface import ModelFault, architecture
+
+CPU = torch.device("cpu")
 
 
-def test_a_tiny_model_has_room_on_this_machine(micro: Any) -> None:
-    require_room(micro, "teacher", "native", torch.device("cpu"))
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders at the released shapes, without a weight in them."""
+    pair, found = load_pair("egogpt-qwen2vl"), {}
+    for side in ("teacher", "student"):
+        spec = getattr(pair, side)
+        found[side] = tmp_path_factory.mktemp(side)
+        architecture(spec.architecture).write_random(
+            found[side], config=spec.sizes, words=["a"], tokenizer_extra=VISION_TOKENS
+        )
+    return found
 
 
-def test_a_machine_too_small_is_told_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+def ask(side: str, format: str, device: torch.device, folders: dict[str, Path], **data: int) -> None:
+    pair = load_pair("egogpt-qwen2vl")
+    pair = pair.model_copy(update={"data": pair.data.model_copy(update=data)})
+    require_room(pair, getattr(pair, side), folders[side], format, device)
+
+
+def test_a_tiny_model_has_room_on_this_machine(micro: Any, saved: Path, model: Any) -> None:
+    require_room(micro, micro.teacher if model.position_axes == 1 else micro.student, saved, "native", CPU)
+
+
+def test_a_folder_of_another_architecture_is_a_fault(micro: Any, saved: Path, model: Any) -> None:
+    other = micro.student if model.position_axes == 1 else micro.teacher
+    with pytest.raises(ModelFault, match="is another architecture"):
+        require_room(micro, other, saved, "native", CPU)
+
+
+def test_a_machine_too_small_is_told_the_sum(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8_000_000_000))
     said = (
-        r"^teacher as int8 does not fit: int8 weights 9\.80 GB \+ KV cache 0\.11 GB \+ activations 0\.\d\d GB = "
+        r"^lmms-lab/\S+ as int8 does not fit: int8 weights 9\.80 GB \+ KV cache 0\.11 GB \+ activations 0\.\d\d GB = "
         r"10\.\d\d GB, but this machine has 8\.00 GB free"
     )
     with pytest.raises(ResourceError, match=said):
-        require_room(load_pair("egogpt-qwen2vl"), "teacher", "int8", torch.device("cpu"))
-    require_room(load_pair("egogpt-qwen2vl"), "student", "int8", torch.device("cpu"))
+        ask("teacher", "int8", CPU, released)
+    ask("student", "int8", CPU, released)
 
 
-def test_a_card_too_small_is_told_the_sum_with_its_context(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_too_small_is_told_the_sum_with_its_context(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4_000_000_000, 8_000_000_000))
     with pytest.raises(ResourceError, match=r"CUDA context 0\.50 GB = \d+\.\d\d GB, but the card has 4\.00 GB free"):
-        require_room(load_pair("egogpt-qwen2vl"), "student", "native", torch.device("cuda:0"))
+        ask("student", "native", torch.device("cuda:0"), released)
 
 
-def test_more_frames_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = load_pair("egogpt-qwen2vl")
-    many = pair.model_copy(update={"data": pair.data.model_copy(update={"frames": 150})})
+def test_more_frames_need_more_room(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=5_000_000_000))
-    require_room(pair, "student", "native", torch.device("cpu"))
+    ask("student", "native", CPU, released)
     with pytest.raises(ResourceError, match=r"give fewer frames \(data.frames\)"):
-        require_room(many, "student", "native", torch.device("cpu"))
+        ask("student", "native", CPU, released, frames=150)
