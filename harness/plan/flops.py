@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.plan.shapes import Encoder, Shapes
 from harness.plan.tokens import ClipTokens
-from harness.plan.weights import weight_bytes
+from harness.plan.weights import WHOLE_BYTES, weight_bytes
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def kv_bytes_per_token(shapes: Shapes, format_name: str = "native") -> int:
 
 
 def activation_bytes(shapes: Shapes, format_name: str) -> int:
-    """Bytes of an activation: 2 in bf16, else as the checkpoint is saved; a quantised Linear gives it back so too."""
-    return 2 if format_name == "bf16" else shapes.native_bytes
+    """Bytes of an activation: 2 in bf16, 4 in fp32, else as the checkpoint is saved."""
+    return WHOLE_BYTES.get(format_name, shapes.native_bytes)
 
 
 def _attention(stack: Encoder) -> int:

@@ -16,6 +16,7 @@ from harness.plan.shapes import Shapes
 from models.interface import FORMATS, Format, format_of, is_quantised
 
 SCALE_BYTES = 4  # fp32: a scale a row in LLM.int8 (SCB), a scale a block in NF4 (absmax)
+WHOLE_BYTES = {"bf16": 2, "fp32": 4}  # of a number, in formats that are one type throughout
 NF4_BLOCK = 64  # weights a scale, bitsandbytes' default for 4 bit
 
 
@@ -72,7 +73,7 @@ def weight_bytes(shapes: Shapes, format_name: str, parts: tuple[str, ...] | None
 
     A quantised Linear of `[out, in]`: int8 out·in + 4·out (Dettmers et al. 2022, LLM.int8, a scale per row); NF4
     out·in/2 + 4·⌈out·in/64⌉ (Dettmers et al. 2023, QLoRA, a scale per block; without double quantisation). All else:
-    2 bytes a number in bf16, the checkpoint's own width in native, int8 and nf4.
+    2 bytes a number in bf16, 4 in fp32, the checkpoint's own width in native, int8 and nf4.
     """
     held = [one for one in _held(shapes, known_format(format_name)) if parts is None or one.part in parts]
     buffers = 0
@@ -114,7 +115,7 @@ def _quantised(shapes: Shapes, format: Format) -> Iterator[tuple[str, nn.Linear]
 
 def _held(shapes: Shapes, format: Format) -> Iterator[_Held]:
     rows = {f"{name}.weight": module.out_features for name, module in _quantised(shapes, format)}
-    native = 2 if format.name == "bf16" else shapes.native_bytes
+    native = WHOLE_BYTES.get(format.name, shapes.native_bytes)
     for name, parameter in shapes.network.named_parameters():
         count, part = parameter.numel(), shapes.part_of(name)
         if name not in rows:

@@ -166,12 +166,11 @@ def test_weights_gradients_and_optimizer_are_those_of_a_real_step(heard_pair: An
     assert memory.optimizer == sum(one.numel() * one.element_size() for one in moments)
 
 
+@pytest.mark.parametrize("side", ["student"], indirect=True)  # plan trains students: ears and pooling are not counted
 def test_activations_of_a_training_are_those_that_a_backward_finds(
     heard_pair: Any, tiny_shapes: Any, side: str
 ) -> None:
     """Storages alive after a forward pass under bf16 autocast, without checkpointing: within 15 %."""
-    if side == "teacher":
-        pytest.skip("plan trains the student; a teacher's ears and pooling are not counted")
     model = untrained(heard_pair, side, scale={})
     model.model.train()
     one = lesson(tiny_shapes)

@@ -27,6 +27,7 @@ def test_the_known_totals_are_exact(real: Any) -> None:
 
 def test_the_known_bytes_are_exact(real: Any) -> None:
     assert [weight_bytes(shapes, "native").values for shapes in real] == [17_375_541_312, 4_417_971_200]
+    assert [weight_bytes(shapes, "fp32").values for shapes in real] == [34_751_082_624, 8_835_942_400]
     assert [weight_bytes(shapes, "int8").values for shapes in real] == [9_787_840_576, 2_444_551_168]
 
 
