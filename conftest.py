@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--frames", metavar="N", type=int, help="frames a clip, at most (default: the pair's)")
     group.addoption("--weights", metavar="random", help="random: no checkpoints; speed and memory alone are measured")
     group.addoption(
+        "--rotations", metavar="N", type=int, help="ask each multiple-choice question in N orders of its options"
+    )
+    group.addoption(
         "--similarity", metavar="DIR", help="a local sentence-embedding model: grade open answers by meaning too"
     )
     group.addoption("--seeds", metavar="N", type=int, default=1, help="train each student N times (default: 1)")

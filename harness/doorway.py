@@ -59,10 +59,11 @@ class Options(Protocol):
     seed: int | None
     frames: int | None
     similarity: str | None
+    rotations: int | None
 
 
 def open_pair(options: Any) -> Pair:
-    """The pair with the data that the command line chose: --qa, --limit, --seed, --frames where they were given."""
+    """The pair with what the command line chose: --qa, --limit, --seed, --frames, --rotations where they were given."""
     pair = load_pair(options.pair)
     changes: dict[str, object] = {}
     if qa := getattr(options, "qa", None):
@@ -74,7 +75,13 @@ def open_pair(options: Any) -> Pair:
             if value < least:
                 raise UsageError(f"--{name} {value}: at least {least}")
             changes[name] = value
-    return pair.model_copy(update={"data": pair.data.model_copy(update=changes)}) if changes else pair
+    updates: dict[str, object] = {"data": pair.data.model_copy(update=changes)} if changes else {}
+    rotations = getattr(options, "rotations", None)
+    if rotations is not None:
+        if rotations < 1:
+            raise UsageError(f"--rotations {rotations}: at least 1")
+        updates["evaluation"] = pair.evaluation.model_copy(update={"rotations": rotations})
+    return pair.model_copy(update=updates) if updates else pair
 
 
 def require_meaning(pair: Pair, random: bool) -> None:

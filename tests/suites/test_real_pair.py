@@ -148,7 +148,9 @@ def test_without_weights_speed_and_memory_are_measured_and_no_answer_is_judged(h
 
 def options(**given: Any) -> SimpleNamespace:
     """What the command line would hand to the door."""
-    usual = dict.fromkeys(("variants", "cache", "results", "qa", "weights", "limit", "seed", "frames", "similarity"))
+    usual = dict.fromkeys(
+        ("variants", "cache", "results", "qa", "weights", "limit", "seed", "frames", "similarity", "rotations")
+    )
     return SimpleNamespace(**{**usual, "pair": TWIN, "seeds": 1, "rebuild": False, **given})
 
 
@@ -160,6 +162,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limit": 0}, "--limit 0: at least 1"),
     ({"frames": -1}, "--frames -1: at least 1"),
     ({"seed": -1}, "--seed -1: at least 0"),
+    ({"rotations": 0}, "--rotations 0: at least 1"),
 ]
 
 
@@ -192,6 +195,12 @@ def test_clips_are_limited_and_dealt_by_seed(questions: Path, tmp_path: Path) ->
     asked = [[item.id for item in Doorway.open(options(**places, limit=2, seed=seed)).questions] for seed in (0, 0, 1)]
     assert len(asked[0]) == 4
     assert asked[0] == asked[1] != asked[2]
+
+
+def test_questions_with_options_are_asked_in_as_many_orders_as_wanted(questions: Path, tmp_path: Path) -> None:
+    places = {"cache": str(tmp_path), "results": str(tmp_path), "qa": f"jsonl:{questions}"}
+    asked = Doorway.open(options(**places, limit=2, rotations=3)).questions
+    assert len(asked) == 2 * (1 + 3)  # an open question and a lettered one on each of two clips
 
 
 @pytest.mark.slow
