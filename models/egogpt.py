@@ -201,7 +201,9 @@ class Model(Architecture):
     def see(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         core = self._core
         pixels = torch.cat([one.pixels for one in prepared]).to(self.device, self.dtype)
-        features = core.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
+        # the last layer's own output: what the tower returns is normed, and asking it for hidden states keeps all 27
+        tower = core.vision_tower
+        features = tower.encoder(inputs_embeds=tower.embeddings(pixels)).last_hidden_state
         features = core.multi_modal_projector(features)
         newline = core.image_newline.to(features.dtype)
         seen = []

@@ -57,7 +57,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "nf4",
             ("head", "vision", "projector"),
-            "the language model's and the speech encoder's Linears. The vision tower stays native: its errors reach "
+            "the Linears of language model, speech encoder and speech projector. The vision tower stays native: its errors reach "
             "every visual token, it is 5 % of EgoGPT-7b, and SigLIP's width of 4304 is no multiple of a block of 64",
             4,
         ),

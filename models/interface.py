@@ -92,12 +92,9 @@ class Architecture(ABC):
     PARTS: ClassVar[Mapping[str, str]]  # what plan, formats and training call a part → its module's name
     question_opening = ""  # text between the prefix and a question
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, told: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.told = dict(told or {})
         self.ending_id = int(tokenizer.get_vocab()[ENDING])
         self._question_ids: dict[str, tuple[int, ...]] = {}
         self._system_ids = self._text_ids(SYSTEM, special=True)
@@ -177,7 +174,7 @@ class Architecture(ABC):
         model = load_model(cls, folder, format, torch.device(device), told or {})
         rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
         check_tokenizer(folder, tokenizer, rows, ENDING)
-        return cls(model.eval(), tokenizer, told)
+        return cls(model.eval(), tokenizer)
 
     @classmethod
     def initialise(

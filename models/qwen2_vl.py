@@ -29,7 +29,8 @@ from models.interface import Architecture, Grid, ModelFault, Prepared
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)  # CLIP's, as Qwen2-VL's preprocessor_config
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-MIN_PIXELS, MAX_PIXELS = 56 * 56, 28 * 28 * 1280  # a frame's or still's area; the pair file's config can say others
+# a frame's or still's area; the pair file's config can say others
+BOUNDS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280}
 
 
 class Model(Architecture):
@@ -52,7 +53,7 @@ class Model(Architecture):
                 f"{Qwen2VLConfig.model_type}"
             )
         try:
-            return cast(PreTrainedConfig, Qwen2VLConfig.from_pretrained(folder))
+            return _bounded(cast(PreTrainedConfig, Qwen2VLConfig.from_pretrained(folder)), told)
         except (ValueError, TypeError, OSError) as error:
             raise ModelFault(f"{folder}: cannot be loaded: config.json: {str(error).partition(chr(10))[0]}") from None
 
@@ -60,25 +61,27 @@ class Model(Architecture):
     def config_of(
         cls, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase | None, vocabulary: int | None
     ) -> PreTrainedConfig:
-        sizes = {name: value for name, value in config.items() if name not in ("min_pixels", "max_pixels")}
+        sizes = {name: value for name, value in config.items() if name not in BOUNDS}
         rows = vocabulary or config["text_config"]["vocab_size"]
         if tokenizer is None:
-            return Qwen2VLConfig(**{**sizes, "text_config": {**sizes["text_config"], "vocab_size": rows}})
+            plain = Qwen2VLConfig(**{**sizes, "text_config": {**sizes["text_config"], "vocab_size": rows}})
+            return _bounded(plain, config)
         missing = [token for token in VISION_TOKENS if token not in tokenizer.get_vocab()]
         if missing:
             raise ModelFault(f"initial.tokenizer_extra: qwen2_vl needs {', '.join(missing)}")
         start, end, _, image, video = (tokenizer.get_vocab()[token] for token in VISION_TOKENS)
         ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}  # the defaults are the released model's
         sized = {**sizes, "text_config": {**ends, **sizes["text_config"], "vocab_size": rows}}
-        return Qwen2VLConfig(
+        made = Qwen2VLConfig(
             **sized, vision_start_token_id=start, vision_end_token_id=end, image_token_id=image, video_token_id=video
         )
+        return _bounded(made, config)
 
     @classmethod
     def video_tokens(cls, config: PreTrainedConfig, frames: int, size: tuple[int, int]) -> int:
         vision = config.vision_config
         merge, span = vision.spatial_merge_size, vision.temporal_patch_size
-        height, width = _fitted(size, vision, {})
+        height, width = _fitted(size, vision)
         side = vision.patch_size * merge
         return int(-(-frames // span) * (height // side) * (width // side))
 
@@ -88,7 +91,7 @@ class Model(Architecture):
         """→ float32 `[patches, channels × time × patch × patch]` in the tower's merge order, and its (t, h, w)."""
         vision = self.model.config.vision_config
         patch, merge, span = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
-        height, width = _fitted((frames.shape[1], frames.shape[2]), vision, self.told)
+        height, width = _fitted((frames.shape[1], frames.shape[2]), vision)
         if (height, width) != frames.shape[1:3]:
             resized = [Image.fromarray(f).resize((width, height), Image.Resampling.BICUBIC) for f in frames]
             frames = np.stack([np.asarray(image) for image in resized])
@@ -151,9 +154,17 @@ class Model(Architecture):
         return torch.cat(pieces, dim=1), following + after
 
 
-def _fitted(size: tuple[int, int], vision: Any, told: Mapping[str, Any]) -> tuple[int, int]:
+def _bounded(config: PreTrainedConfig, told: Mapping[str, Any]) -> PreTrainedConfig:
+    """The config with the area of a frame that the pair file allows, which transformers' own has no place for."""
+    for name in BOUNDS:
+        if name in told:
+            setattr(config.vision_config, name, int(told[name]))
+    return config
+
+
+def _fitted(size: tuple[int, int], vision: Any) -> tuple[int, int]:
     """A frame's (height, width) as the tower sees it: multiples of a merged patch, within the area allowed."""
-    least, most = int(told.get("min_pixels", MIN_PIXELS)), int(told.get("max_pixels", MAX_PIXELS))
+    least, most = (int(getattr(vision, name, usual)) for name, usual in BOUNDS.items())
     try:
         return smart_resize(  # type: ignore[no-any-return]
             *size, factor=vision.patch_size * vision.spatial_merge_size, min_pixels=least, max_pixels=most

@@ -126,11 +126,11 @@ class Shapes:
             return Encoder(
                 "vision", told.depth, told.embed_dim, ffn, told.num_heads, span, slices, merge, 1, pixels, True
             )
-        if hasattr(told, "image_size"):  # SigLIP: every frame at one size; `see` asks for all hidden states
+        if hasattr(told, "image_size"):  # SigLIP: every frame at one size
             layers, pixels = told.num_hidden_layers, 3 * told.patch_size**2
             span, heads = (told.image_size // told.patch_size) ** 2, told.num_attention_heads
             return Encoder(
-                "vision", layers, told.hidden_size, told.intermediate_size, heads, span, frames, 1, layers, pixels
+                "vision", layers, told.hidden_size, told.intermediate_size, heads, span, frames, 1, 1, pixels
             )
         raise ModelError(f"{self.kind.__module__}: a vision tower that plan does not know: {type(told).__name__}")
 

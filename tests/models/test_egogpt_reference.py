@@ -48,7 +48,7 @@ def egogpt(told: dict[str, Any], one_thread: None) -> Model:
     """The reference has no tokenizer: any with fewer ids than the embedding has rows will do, for ids are given."""
     with torch.inference_mode():
         network = load_model(Model, REFERENCE, "native", torch.device("cpu"), told)
-        return Model(network.eval(), build_tokenizer([]), told)
+        return Model(network.eval(), build_tokenizer([]))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,9 +147,12 @@ def test_gradient_checkpointing_keeps_less_and_gives_the_same_gradients(build: A
     assert kept[1] < 0.7 * kept[0]
 
 
-def test_the_area_of_a_frame_can_be_bounded_by_the_pair_file(student: Any) -> None:
-    small = type(student)(student.model, student.tokenizer, {"max_pixels": 64 * 64})
+def test_the_area_of_a_frame_can_be_bounded_by_the_pair_file(student: Any, tmp_path: Path) -> None:
+    student.save(tmp_path)
+    small = type(student).load(tmp_path, told={"max_pixels": 64 * 64})
     assert small.pack(noise(2, 96, 96))[1] == ((1, 4, 4),)
+    assert type(student).video_tokens(small.model.config, 2, (96, 96)) == 4
+    assert student.pack(noise(2, 96, 96))[1] == ((1, 6, 6),)
 
 
 def test_the_prompt_is_that_of_the_released_chat_template(student: Any) -> None:
