@@ -130,7 +130,7 @@ class Shapes:
             layers, pixels = told.num_hidden_layers, 3 * told.patch_size**2
             span, heads = (told.image_size // told.patch_size) ** 2, told.num_attention_heads
             return Encoder(
-                "vision", layers, told.hidden_size, told.intermediate_size, heads, span, frames, 1, 1, pixels
+                "vision", layers, told.hidden_size, told.intermediate_size, heads, span, frames, 1, 2, pixels
             )
         raise ModelError(f"{self.kind.__module__}: a vision tower that plan does not know: {type(told).__name__}")
 
