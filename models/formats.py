@@ -58,7 +58,8 @@ FORMATS: dict[str, Format] = {
             "nf4",
             ("head", "vision", "projector"),
             "the Linears of language model, speech encoder and speech projector. The vision tower stays native: its "
-            "errors reach every visual token, it is 5 % of EgoGPT-7b, and SigLIP's width of 4304 is no multiple of a block of 64",
+            "errors reach every visual token, it is 5 % of EgoGPT-7b, and SigLIP's width of 4304 is no multiple of a "
+            "block of 64",
             4,
         ),
     )
