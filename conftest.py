@@ -9,7 +9,6 @@ pytest suites --pair tiny --benchmark-compare   beside the last run on this kind
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,17 +129,20 @@ def door(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def student(door: Any) -> Any:
     """The distilled student's weights: trained when first asked for, found by digest after."""
-    with one_line():
-        return door.lineage.student("distilled")
+    return door.lineage.student("distilled")
 
 
 @pytest.fixture(scope="session")
-def loaded(door: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """At most one variant in memory at a time, shared by the suites that ask for the same one."""
-    with one_line(), door.unmuted():
+def loaded(door: Any, request: pytest.FixtureRequest) -> Any:
+    """What makes a case ready to be examined; at most one model is in memory at a time.
+
+    What was asked for on the command line is looked at first: a folder that is not there should not be found hours in.
+    """
+    assert door.questions
+    door.similarity  # noqa: B018
+    with door.unmuted():
         door.make_ahead(cases_of(request.session.items))
-    with one_line():
-        yield door.loader()
+    return door.examined
 
 
 def cases_of(items: list[pytest.Item]) -> list[Any]:
@@ -152,23 +154,20 @@ def cases_of(items: list[pytest.Item]) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
-    """A variant in memory, loaded once for all suites."""
-    with one_line():
-        return loaded(request.param)
+    """A variant, loaded once for the tests that follow each other on it."""
+    return loaded(request.param)
 
 
 @pytest.fixture(scope="session")
 def trained_variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
     """As `variant`, with the controls, and every seed of what was trained."""
-    with one_line():
-        return loaded(request.param)
+    return loaded(request.param)
 
 
 @pytest.fixture(scope="session")
 def variant_files(request: pytest.FixtureRequest, door: Any) -> Any:
     """Where a variant's weights lie: for suites that load it in a process of its own."""
-    with one_line():
-        return door.files(request.param)
+    return door.files(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -180,8 +179,7 @@ def questions(door: Any) -> Any:
 @pytest.fixture(scope="session")
 def teacher(door: Any) -> Any:
     """The reference: the teacher's own answers to the held-out questions, and its states along them."""
-    with one_line():
-        return door.reference
+    return door.reference
 
 
 @pytest.fixture(scope="session")
@@ -193,13 +191,13 @@ def blind(door: Any) -> Any:
 @pytest.fixture(scope="session")
 def similarity(door: Any) -> Any:
     """How near an answer is to gold in meaning, where --similarity names a model for it; else None."""
-    with one_line():
-        return door.similarity
+    return door.similarity
 
 
 @pytest.fixture
-def examine(door: Any) -> Any:
-    """Free answers, then teacher forcing along the reference's answers."""
+def examine(door: Any, trained_variant: Any, teacher: Any) -> Any:
+    """Free answers, then teacher forcing along the reference's answers. The model is loaded before the clock starts."""
+    assert trained_variant.model
     return door.examine
 
 
@@ -248,15 +246,6 @@ def record(benchmark: Any, door: Any, request: pytest.FixtureRequest) -> Any:
     return attach
 
 
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Errors that a user can mend are one line in pytest's report; anything else keeps its traceback."""
-    try:
-        yield
-    except (FirstSightError, ModelFault) as error:
-        pytest.fail(f"{REFUSAL}{oneline(error)}", pytrace=False)
-
-
 REFUSAL = "firstsight: "
 
 
@@ -265,13 +254,16 @@ REFUSAL = "firstsight: "
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Errors that a user can mend are one line in pytest's report, wherever they are raised; anything else keeps its
+    traceback.
+    """
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.failed:
+    if report.failed and DOOR in item.config.stash:
         item.config.stash.setdefault(FAILED, set()).add(item.nodeid)
-        said = str(call.excinfo.value) if call.excinfo else ""
-        if said.startswith(REFUSAL):
-            item.config.stash.setdefault(REFUSED, []).append(said)
+        if call.excinfo and isinstance(call.excinfo.value, (FirstSightError, ModelFault)):
+            report.longrepr = f"{REFUSAL}{oneline(call.excinfo.value)}"
+            item.config.stash.setdefault(REFUSED, []).append(report.longrepr)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

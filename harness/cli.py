@@ -139,7 +139,7 @@ def _make(options: argparse.Namespace) -> int:
     lineage = _lineage(options)
     for what in options.what:
         name, _, seed = what.partition(":")
-        if seed and not seed.isdecimal():
+        if seed and not (seed.isdecimal() and len(seed) < 10):
             raise UsageError(f"{oneline(what)}: the seed after the colon is a number, as in distilled:1")
         weights = lineage.weights(name, int(seed or 0))
         print(f"{what}: {weights.folder}")
@@ -151,7 +151,7 @@ def _distill(options: argparse.Namespace) -> int:
 
     if options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
-    lineage = _lineage(options)
+    lineage = _trained(options)
     agreements = []
     for seed in range(options.seeds):
         weights = lineage.student(options.arm, seed)
@@ -168,7 +168,7 @@ def _finetune(options: argparse.Namespace) -> int:
         raise UsageError(f"--epochs {options.epochs}: at least one pass is needed")
     if options.learning_rate is not None and not 0 < options.learning_rate < float("inf"):
         raise UsageError(f"--learning-rate {options.learning_rate}: must be above zero")
-    lineage = _lineage(options)
+    lineage = _trained(options)
     weights = lineage.finetune(
         side=options.side, split=options.split, epochs=options.epochs, learning_rate=options.learning_rate
     )
@@ -229,6 +229,13 @@ def _plan(options: argparse.Namespace) -> int:
     planned = plan(load_pair(options.pair), forms, Request(options.frames, size, vram))
     print(json.dumps(planned.as_json(), indent=1) if options.json else text.render(planned))
     return 0
+
+
+def _trained(options: argparse.Namespace) -> Lineage:
+    lineage = _lineage(options)
+    if lineage.random:
+        raise UsageError("--weights random: nothing is trained on random weights; leave it out")
+    return lineage
 
 
 def _lineage(options: argparse.Namespace) -> Lineage:

@@ -5,9 +5,11 @@ door = Doorway.open(options)        # options: pair, variants, seeds, rebuild, c
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +35,8 @@ from harness.progress import watcher
 from harness.qa.asked import parse_qa
 from harness.qa.blind import HOW as BLIND_HOW
 from harness.qa.blind import blind_accuracy
-from harness.qa.datasets import dataset_names, load_items
+from harness.qa.datasets import dataset_names, load_items, require_media
+from harness.qa.frame_cache import keep_below
 from harness.qa.items import QAItem
 from harness.record import Measurement, Record, load_run, to_extra_info
 from harness.report import page, table
@@ -134,11 +137,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class Examined:
-    """A case in memory with the weights it came from."""
+    """A case with the weights it comes from. Its model is in memory while nobody asks for another case's: pytest keeps
+    what a session fixture returns, and must not keep a model alive by it.
+    """
 
     case: Case
-    loaded: LoadedVariant
     weights: Weights
+    door: Doorway
 
     @property
     def name(self) -> str:
@@ -150,7 +155,7 @@ class Examined:
 
     @property
     def model(self) -> Any:
-        return self.loaded.model
+        return self.door.in_memory(self.case).model
 
     @property
     def flips_kept(self) -> int:
@@ -179,6 +184,7 @@ class Doorway:
         self.device, self.random, self.rebuild = lineage.device, lineage.random, False
         self._chosen = ["--pair", pair.name]
         self._similarity: str | None = None
+        self._kept: tuple[Case, LoadedVariant] | None = None
         self._mute = _Unmuting()
         self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
@@ -228,21 +234,25 @@ class Doorway:
         latency = self.pair.latency
         return [Workload(batch, latency.new_tokens, self.pair.data.frames) for batch in latency.batch_sizes]
 
-    def loader(self) -> Callable[[Case], Examined]:
-        """Loads a case, forgetting the one before: two variants are never in memory together."""
-        kept: dict[Case, Examined] = {}
+    def examined(self, case: Case) -> Examined:
+        """The case with its weights, made where they are not there yet."""
+        return Examined(case, self.files(case).weights, self)
 
-        def load_case(case: Case) -> Examined:
-            if case not in kept:
-                kept.clear()
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                weights = self.files(case).weights
-                spec = load(case.variant, self.pair, weights.folder, weights.digest, self.device, case.seed)
-                kept[case] = Examined(case, spec, weights)
-            return kept[case]
+    def in_memory(self, case: Case) -> LoadedVariant:
+        """The case's model, loaded unless it is the one that is; two are never in memory together."""
+        if self._kept is None or self._kept[0] != case:
+            self.release()
+            weights = self.files(case).weights
+            loaded = load(case.variant, self.pair, weights.folder, weights.digest, self.device, case.seed)
+            self._kept = case, loaded
+        return self._kept[1]
 
-        return load_case
+    def release(self) -> None:
+        """Let go of the model in memory, and of what the device held for it."""
+        self._kept = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def make_ahead(self, cases: Iterable[Case]) -> None:
         """Make the weights of these cases side by side, where that is faster and nothing is there yet."""
@@ -256,6 +266,8 @@ class Doorway:
             make_ahead(self._chosen, self.lineage.store.root, found)
 
     def files(self, case: Case) -> Files:
+        if self._kept is not None and self._kept[0].weights != case.weights:
+            self.release()  # a training or the teacher's answers may follow
         return Files(case, self.lineage.weights(case.variant.weights, case.seed))
 
     # --- what is asked -----------------------------------------------------------------------------
@@ -263,6 +275,7 @@ class Doorway:
     @cached_property
     def questions(self) -> list[QAItem]:
         evaluation = self.pair.evaluation
+        require_media(self.pair.data, evaluation.split)
         return rotations(load_items(self.pair.data, evaluation.split), evaluation.rotations)
 
     @cached_property
@@ -278,11 +291,12 @@ class Doorway:
     @cached_property
     def reference(self) -> Reference:
         """Answered by a teacher that is loaded for this and then forgotten."""
-        case = Case(VARIANTS["baseline"])
-        weights = self.files(case).weights
-        model = load(case.variant, self.pair, weights.folder, weights.digest, self.device).model
+        model = self.in_memory(Case(VARIANTS["baseline"])).model
         answers = self._answer(model)
-        return Reference(answers, self._force(model, answers))
+        reference = Reference(answers, self._force(model, answers))
+        del model
+        self.release()  # baseline is loaded anew, to be held against itself
+        return reference
 
     def examine(self, examined: Examined) -> tuple[Answers, Forced]:
         return self._answer(examined.model), self._force(examined.model, self.reference.answers)
@@ -301,6 +315,7 @@ class Doorway:
         return force(model, answers, shared, batch_clips=self.pair.evaluation.batch_clips)
 
     def one_request(self, files: Files) -> MemorySpec:
+        self.release()
         item = self.questions[0]
         clip = Path(self._scratch.name) / "clip.npz"
         write_clip(item.clip, clip)
@@ -358,7 +373,7 @@ class Doorway:
             },
             "data": _without_folder(pair.data.model_dump(mode="json")),
             "weights": "random" if self.random else "as the pair says",
-            "command": "pytest " + " ".join(arguments),
+            "command": "pytest " + " ".join(map(without_folders, arguments)),
         }
 
     def report(self, storage: Path) -> str:
@@ -366,6 +381,11 @@ class Doorway:
         run = load_run(storage)
         path = page.write(run, self.results / "report.html")
         return f"{table.render(run)}\n\nreport: {path}\nrecord: {run.path}"
+
+
+def without_folders(argument: str) -> str:
+    """An argument with its paths' folders cut: a record says what was asked, not where on this machine it lies."""
+    return re.sub(r"(?<![^=:,\s])[~/][^\s:=,]*/(?=[^/\s:=,]+)", "…/", argument)
 
 
 def _without_folder(data: dict[str, Any]) -> dict[str, Any]:
@@ -393,6 +413,8 @@ class _Unmuting:
 def open_store(cache: str | None) -> Store:
     """Artifacts in --cache, $FIRSTSIGHT_CACHE or ./artifacts. Only the last is ours to mend without asking."""
     given = cache or os.environ.get("FIRSTSIGHT_CACHE")
+    if given:
+        keep_below(Path(given))
     return Store(Path(given) if given else ROOT / "artifacts", ours=given is None, say=_say)
 
 

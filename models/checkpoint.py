@@ -46,17 +46,19 @@ def locate(weights: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     repository, _, revision = weights.partition("@")
-    for offline in (True, False):
+    for offline in (True, False):  # what is in the cache counts only when it is whole
         try:
-            return Path(
+            folder = Path(
                 snapshot_download(
                     repository, revision=revision or None, allow_patterns=list(WANTED), local_files_only=offline
                 )
             )
-        except (OSError, ValueError, HfHubHTTPError, RuntimeError):
+            shards(folder)
+            return folder
+        except (OSError, ValueError, HfHubHTTPError, RuntimeError, ModelFault):
             continue
     raise ModelFault(
-        f"{weights} is neither a folder nor in the Hugging Face cache ({_cache()}), and cannot be fetched from here; "
+        f"{weights} is neither a folder nor whole in the Hugging Face cache ({_cache()}), and cannot be fetched here; "
         f"on a machine with network (a cluster's login node): `hf download {repository}`; {without_weights()}"
     )
 

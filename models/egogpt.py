@@ -51,6 +51,10 @@ class Model(Architecture):
     }
 
     @property
+    def hears(self) -> bool:  # type: ignore[override]
+        return self._core.hears
+
+    @property
     def question_opening(self) -> str:  # type: ignore[override]
         """`<image>\\n<speech>\\n\\n{question}`, and without ears `<image>\\n{question}`."""
         return "\n\n" if self._core.hears else "\n"

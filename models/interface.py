@@ -90,6 +90,7 @@ class Architecture(ABC):
     network: ClassVar[type[PreTrainedModel]]
     position_axes: ClassVar[int]  # 1 for plain rotary positions, 3 for M-RoPE
     PARTS: ClassVar[Mapping[str, str]]  # what plan, formats and training call a part → its module's name
+    hears = False  # is sound listened to?
     question_opening = ""  # text between the prefix and a question
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -136,6 +137,11 @@ class Architecture(ABC):
         """
 
     @classmethod
+    def entries(cls, config: PreTrainedConfig) -> dict[str, int | None]:
+        """Special entries that prompts are made of beside ChatML's → their ids, where the config says them."""
+        return {}
+
+    @classmethod
     def key_mapping(cls, folder: Path) -> dict[str, str] | None:
         """Renamings from a checkpoint's keys to the network's, beyond those that transformers knows."""
         return None
@@ -173,7 +179,7 @@ class Architecture(ABC):
         tokenizer = read_tokenizer(folder)
         model = load_model(cls, folder, format, torch.device(device), told or {})
         rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
-        check_tokenizer(folder, tokenizer, rows, ENDING)
+        check_tokenizer(folder, tokenizer, rows, {ENDING: None, **cls.entries(model.config)})
         return cls(model.eval(), tokenizer)
 
     @classmethod

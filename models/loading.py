@@ -80,8 +80,12 @@ def load_model(
     return model  # type: ignore[no-any-return]
 
 
-def check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int, ending: str) -> None:
-    """Every id of the tokenizer has a row in the embedding, and answers can end. ModelFault when not."""
+def check_tokenizer(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int, entries: Mapping[str, int | None]
+) -> None:
+    """Every id of the tokenizer has a row in the embedding, and prompts can be spelt: `entries` are there, at the ids
+    that the config says. ModelFault when not.
+    """
     vocabulary = tokenizer.get_vocab()
     highest = max(vocabulary.values(), default=-1)
     if highest >= rows:
@@ -89,8 +93,13 @@ def check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, rows: int,
         raise ModelFault(
             f"{folder}: its tokenizer does not match: {entry!r} has id {highest}, but the embedding has {rows} rows"
         )
-    if ending not in vocabulary:
-        raise ModelFault(f"{folder}: its tokenizer does not match: it has no {ending}, with which answers end")
+    for entry, told in entries.items():
+        if entry not in vocabulary:
+            raise ModelFault(f"{folder}: its tokenizer does not match: it has no {entry}")
+        if told not in (None, vocabulary[entry]):
+            raise ModelFault(
+                f"{folder}: its tokenizer does not match: {entry} has id {vocabulary[entry]}, config.json says {told}"
+            )
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

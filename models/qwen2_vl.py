@@ -78,6 +78,11 @@ class Model(Architecture):
         return _bounded(made, config)
 
     @classmethod
+    def entries(cls, config: PreTrainedConfig) -> dict[str, int | None]:
+        told = {"<|image_pad|>": config.image_token_id, "<|video_pad|>": config.video_token_id}
+        return {entry: told.get(entry) for entry in VISION_TOKENS}
+
+    @classmethod
     def video_tokens(cls, config: PreTrainedConfig, frames: int, size: tuple[int, int]) -> int:
         vision = config.vision_config
         merge, span = vision.spatial_merge_size, vision.temporal_patch_size

@@ -12,9 +12,9 @@ from typing import Any
 from harness.pair import DataSpec
 from harness.qa.datasets import dataset_names, is_read, items_digest, load_items
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes")
+LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes", "av", "pillow")
 # sources without a say in what a training produces
-UNTRAINED = ("ahead.py", "blind.py", "check.py", "contact_sheet.py", "frame_cache.py", "grading.py", "jsonl_schema.py")
+UNTRAINED = ("ahead.py", "blind.py", "check.py", "contact_sheet.py", "frame_cache.py", "grading.py")
 
 
 def sources(dataset: str) -> Mapping[str, Any]:

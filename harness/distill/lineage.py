@@ -29,8 +29,8 @@ from harness.distill.threads import cpu_threads
 from harness.distill.train import Progress, train
 from harness.errors import ModelError, UsageError, oneline
 from harness.pair import ModelSpec, Pair, Recipe
-from harness.plan.room import require_room
-from harness.qa.datasets import load_items
+from harness.plan.room import require_room, require_room_to_train
+from harness.qa.datasets import load_items, require_media
 from harness.qa.items import QAItem
 from models.interface import Architecture, architecture, read_tokenizer, saved_dtype
 
@@ -120,10 +120,12 @@ class Lineage:
             "config": dict(self.pair.student.sizes),
             "recipe": plain(recipe),
             "data": data_key(self.pair.data, recipe.split),
+            "val": data_key(self.pair.data, VAL),
             "targets": [self.targets(recipe.split).digest, self.targets(VAL).digest] if from_teacher else None,
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
+            require_room_to_train(self.pair, start.folder, self.device)
             student = self._load(self.pair.student, start.folder, "fp32")
             items, val_items = self._items(recipe.split), self._val_items(recipe)
             targets = val_targets = None
@@ -180,6 +182,8 @@ class Lineage:
         }
 
         def make(folder: Path) -> Mapping[str, Any]:
+            require_room_to_train(self.pair, self.undistilled.folder, self.device)  # or the answers are for nothing
+            require_media(self.pair.data, split)
             teacher = self._load(spec, self.teacher.folder, self.pair.recipe.teacher_format)
             with self._threads(self.pair.recipe), self._watcher.start(f"teacher answers {split}") as tell:
                 make_targets(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness import stats
-from harness.measure.answers import Answers, Forced
+from harness.measure.answers import CHUNK, Answers, Forced
 from harness.measure.divergence import token_kl
 from harness.qa.grading import is_correct, is_same
 from harness.qa.items import Clip
@@ -182,9 +182,10 @@ def _mean(
 def _forced_figures(forced: Forced, teachers: Forced) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Per answer token: do the top-1 ids agree, and KL(teacher ‖ variant) in nats; in chunks of tokens."""
     same, kl = [], []
-    for start in range(0, len(forced.states), 1024):
-        rows = slice(start, start + 1024)
-        mine, theirs = forced.logits(rows), teachers.logits(rows)
+    head, teachers_head = forced.whole_head(), teachers.whole_head()
+    for start in range(0, len(forced.states), CHUNK):
+        rows = slice(start, start + CHUNK)
+        mine, theirs = forced.states[rows].float() @ head.T, teachers.states[rows].float() @ teachers_head.T
         same.append(mine.argmax(-1) == theirs.argmax(-1))
         kl.append(token_kl(mine, theirs))
     # KL is never negative; in fp32 the sum of its terms can be, by a rounding of 1e-7

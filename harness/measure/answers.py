@@ -12,6 +12,8 @@ from harness.qa.asking import prepare
 from harness.qa.items import QAItem, by_clip, letter
 from models.interface import Architecture
 
+CHUNK = 256  # answer tokens whose logits over the whole vocabulary are there at once: 150 MB in fp32 at 152,064 rows
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -48,13 +50,13 @@ def answer(
         said = model.generate(embedded, max_new_tokens)
         states = model.answer_states(embedded, said)
         flat = torch.tensor([token for row in said for ids_ in row for token in ids_], device=model.device)
-        logits = model.logits(states).float()
-        chance = torch.log_softmax(logits, -1).gather(1, flat[:, None])[:, 0]
+        pieces = zip(states.split(CHUNK), flat.split(CHUNK), strict=True)
+        chance = torch.cat([_chances(model, piece, ids_) for piece, ids_ in pieces])
         lengths = [len(ids_) for row in said for ids_ in row]
         sure += [float(part.sum().exp()) for part in chance.split(lengths)]
         firsts = [sum(lengths[:at]) for at in range(len(lengths))]
         flat_items = [item for _, asked in batch for item in asked]
-        options_p += [_letters(model, item, logits[row]) for item, row in zip(flat_items, firsts, strict=True)]
+        options_p += [_letters(model, item, states[row]) for item, row in zip(flat_items, firsts, strict=True)]
         ids += [tuple(ids_) for row in said for ids_ in row]
         ordered += flat_items
         watch(min(start + batch_clips, len(groups)), len(groups))
@@ -62,13 +64,19 @@ def answer(
     return Answers(tuple(ordered), tuple(ids), texts, tuple(sure), tuple(options_p))
 
 
-def _letters(model: Architecture, item: QAItem, logits: Tensor) -> tuple[float, ...] | None:
-    """How likely each option's letter is as the first token, among the letters; `logits` `[vocabulary]`."""
+def _chances(model: Architecture, states: Tensor, ids: Tensor) -> Tensor:
+    """Log-probability of each id by the state that predicts it, `[tokens]`, in fp32."""
+    return torch.log_softmax(model.logits(states).float(), -1).gather(1, ids[:, None])[:, 0]
+
+
+def _letters(model: Architecture, item: QAItem, state: Tensor) -> tuple[float, ...] | None:
+    """How likely each option's letter is as the first token, among the letters; `state` `[hidden]` predicts it."""
     if not item.options:
         return None
     tokens = [model.answer_ids(letter(at))[0] for at in range(len(item.options))]
     if len(set(tokens)) < len(tokens):
         return None
+    logits = model.logits(state[None]).float()[0]
     return tuple(logits[torch.tensor(tokens, device=logits.device)].softmax(-1).tolist())
 
 
@@ -79,9 +87,9 @@ class Forced:
     states: Tensor  # [answer tokens, hidden], on the CPU
     head: Tensor  # [shared ids, hidden], on the CPU
 
-    def logits(self, rows: slice) -> Tensor:
-        """fp32 logits `[rows, shared ids]`."""
-        return self.states[rows].float() @ self.head.float().T
+    def whole_head(self) -> Tensor:
+        """The head in fp32, `[shared ids, hidden]`: made once for all rows."""
+        return self.head.float()
 
 
 @torch.inference_mode()

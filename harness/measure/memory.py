@@ -135,13 +135,15 @@ class _Resident:
 class _Device:
     """Peak of the CUDA device: the allocator's own, on top of what NVML says is in use beside it."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, device: str) -> None:
         import pynvml
         import torch
 
         pynvml.nvmlInit()
         self._nvml, self._torch = pynvml, torch
-        self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        # By its UUID: NVML counts cards by their place on the bus, CUDA only those that it is shown.
+        uuid = torch.cuda.get_device_properties(torch.device(device)).uuid
+        self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         self._before = pynvml.nvmlDeviceGetMemoryInfo(self._handle).used
         self.peaks: dict[str, int] = {}
         self.allocator = 0
@@ -164,7 +166,7 @@ class _Device:
 
 def measure(spec: MemorySpec) -> dict[str, Any]:
     """Load, prefill, decode one request, reading the peak of each phase. To be run in a fresh process."""
-    meter: _Resident | _Device = _Device(0) if spec.device.startswith("cuda") else _Resident()
+    meter: _Resident | _Device = _Device(spec.device) if spec.device.startswith("cuda") else _Resident()
     with meter.phase("libraries"):
         import torch
 

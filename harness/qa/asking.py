@@ -15,4 +15,5 @@ def prepare(model: Architecture, batch: Sequence[tuple[Clip, tuple[QAItem, ...]]
 
 def prepare_clip(model: Architecture, clip: Clip, prompts: Sequence[str]) -> Prepared:
     """One clip with what is asked about it."""
-    return model.prepare(clip.frames(), prompts, still=clip.still, sound=clip.sound())
+    sound = clip.sound() if model.hears else None  # a track is not decoded for a model without ears
+    return model.prepare(clip.frames(), prompts, still=clip.still, sound=sound)

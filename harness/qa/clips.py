@@ -25,6 +25,8 @@ from harness.qa.sound import read_sound
 from harness.qa.timeline import check_times
 from harness.qa.video import DECODER, Video
 
+HEARD = 30.0  # seconds from a clip's beginning: no ears here (Whisper's) hold more
+
 
 def video_clip(
     dataset: str,
@@ -40,7 +42,7 @@ def video_clip(
     """From `start` to `end` of a video file (None: its beginning, its end), with what is heard in it."""
     path = inside(root, entry, where)
     check_times(start, end, f"{where}: {oneline(entry, 300)}")
-    span = "" if start is None and end is None else f"@{start or 0:.6g}-{'' if end is None else f'{end:.6g}'}"
+    span = "" if start is None and end is None else f"@{_seconds(start or 0)}-{'' if end is None else _seconds(end)}"
     return Clip(
         id=f"{dataset}/{entry}{span}",
         source=_video_source(f"{dataset} {entry}", path, start, end, sampling),
@@ -96,6 +98,11 @@ def frames_clip(
 # --- loading: functions of the module, so that a clip can be handed to another process -------------
 
 
+def _seconds(time: float) -> str:
+    """To the microsecond, as the source says it: two clips of one hour-long video are never one."""
+    return f"{time:.6f}".rstrip("0").rstrip(".")
+
+
 def _video_source(name: str, path: Path, start: float | None, end: float | None, sampling: Sampling) -> str:
     return f"{name} {quick_digest(path)} {start or 0:.6f}–{'end' if end is None else f'{end:.6f}'} s {sampling}"
 
@@ -113,7 +120,8 @@ def _video_frames(
 
 
 def _video_sound(path: Path, entry: str, start: float | None, end: float | None) -> Sound | None:
-    return read_sound(path, entry, start, end)
+    heard = (start or 0.0) + HEARD
+    return read_sound(path, entry, start, heard if end is None else min(end, heard))
 
 
 def _photos(paths: Sequence[Path], entries: Sequence[str]) -> Frames:

@@ -48,6 +48,18 @@ def load_items(data: DataSpec, split: str, types: Sequence[str] | None = None) -
     return [item for item in items if item.type in wanted]
 
 
+def require_media(data: DataSpec, split: str) -> None:
+    """DataError where clips' files are not there: said before anything is trained or measured on the others."""
+    items = load_items(data, split) if is_read(data) else []
+    absent = sorted({item.clip.id for item in items if " absent " in f" {item.clip.source} "})
+    if absent:
+        count = len({item.clip.id for item in items})
+        raise DataError(
+            f"{data.dataset}: {len(absent)} of {count} clips of the split {split} have no file, such as "
+            f"{oneline(absent[0], 200)}; `firstsight data check {data.dataset}:{data.path}` names them all"
+        )
+
+
 def read_all(data: DataSpec) -> tuple[QAItem, ...]:
     """Every item of a dataset that is read from a folder. DataError where there is no folder, or nothing in it."""
     if data.path is None:
@@ -125,8 +137,12 @@ def _drawn(data: DataSpec, split: str, module: ModuleType) -> tuple[int, int]:
 @lru_cache(maxsize=4)
 def _read(dataset: str, path: str, part: str | None, sampling: Sampling) -> tuple[QAItem, ...]:
     root = Path(path).expanduser()
-    if not root.exists():
-        raise DataError(f"{dataset}: no folder {oneline(root)}")
+    try:
+        there = root.is_dir() or root.is_file()
+    except (OSError, ValueError):
+        there = False  # a name that no file can have
+    if not there:
+        raise DataError(f"{dataset}: no folder or file {oneline(root, 200)}")
     items = tuple(module_of(dataset).read(root, part, sampling))
     if not items:
         raise DataError(f"{dataset}: no question in {oneline(root)}")

@@ -20,12 +20,18 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 _warned: set[Path] = set()
+_chosen: list[str] = []
 
 
 def folder() -> Path:
     """Where frames are kept."""
-    cache = os.environ.get("FIRSTSIGHT_CACHE")
+    cache = _chosen[-1] if _chosen else os.environ.get("FIRSTSIGHT_CACHE")
     return (Path(cache).expanduser() if cache else ROOT / "artifacts") / "frames"
+
+
+def keep_below(cache: Path) -> None:
+    """Keep frames where the artifacts are kept (--cache); nothing decides how large they may grow, so mind the disk."""
+    _chosen[:] = [str(cache)]
 
 
 def cached(key: str, decode: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -50,7 +50,8 @@ def used() -> int:
     import pynvml
 
     pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used)
+    handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+    return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
 
 
 @pytest.fixture(scope="module")

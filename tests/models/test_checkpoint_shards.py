@@ -188,6 +188,25 @@ def test_a_hub_id_is_found_in_the_cache(authors_folder: Path, tmp_path: Path, mo
     assert locate(f"someone/egogpt@{'a' * 40}") == snapshot
 
 
+def test_half_of_a_checkpoint_in_the_cache_is_not_taken_for_it(
+    authors_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a tokenizer's download leaves it: a snapshot with config and tokenizer, and no weights."""
+    cache = tmp_path / "hub"
+    snapshot = cache / "models--someone--egogpt" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    for file in authors_folder.iterdir():
+        if file.suffix == ".json":
+            (snapshot / file.name).symlink_to(file)
+    reference = cache / "models--someone--egogpt" / "refs" / "main"
+    reference.parent.mkdir()
+    reference.write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelFault, match=r"nor whole in the Hugging Face cache .*`hf download someone/egogpt`"):
+        locate("someone/egogpt")
+
+
 def test_a_hub_id_that_is_nowhere_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

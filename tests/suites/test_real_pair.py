@@ -7,6 +7,7 @@ From file to answer nothing here is a mock; only the weights are random and the 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -18,11 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.doorway import Doorway
+from harness import doorway
+from harness.doorway import Case, Doorway, without_folders
 from harness.errors import DataError, FirstSightError, ModelError
 from harness.record import Run, load_run
 from harness.report.verdict import decide
 from harness.report.view import variants
+from harness.variants import VARIANTS
+from models.interface import Architecture
 from tests.harness.qa.film import film, photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,13 +107,18 @@ def test_from_mp4_to_answers_of_every_form(measured: tuple[object, Run]) -> None
 
 
 @pytest.mark.slow
-def test_a_record_says_which_set_but_not_where_it_lies(measured: tuple[object, Run], questions: Path) -> None:
+def test_a_record_says_which_set_but_not_where_it_lies(
+    measured: tuple[object, Run], questions: Path, home: Path
+) -> None:
+    """Nor where anything else does: records and pages go into other hands."""
     _, run = measured
     assert run.environment["data"]["dataset"] == "jsonl"  # type: ignore[index, call-overload]
     assert run.path is not None
-    environment = json.dumps(run.environment["data"])
-    assert str(questions.parent) not in environment
-    assert questions.name in environment
+    page = home / "results" / TWIN / "cpu" / "report.html"
+    for text in (run.path.read_text(), page.read_text()):
+        assert questions.name in text
+        assert str(questions.parent) not in text
+        assert str(home) not in text
 
 
 @pytest.mark.slow
@@ -174,7 +183,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path: Path, given: d
 
 def test_a_set_that_is_not_there_is_said_when_it_is_asked(tmp_path: Path) -> None:
     door = Doorway.open(options(cache=str(tmp_path), results=str(tmp_path), qa="egothink:/no/such"))
-    with pytest.raises(DataError, match="egothink: no folder /no/such"):
+    with pytest.raises(DataError, match="egothink: no folder or file /no/such"):
         door.questions  # noqa: B018
 
 
@@ -201,6 +210,66 @@ def test_questions_with_options_are_asked_in_as_many_orders_as_wanted(questions:
     places = {"cache": str(tmp_path), "results": str(tmp_path), "qa": f"jsonl:{questions}"}
     asked = Doorway.open(options(**places, limit=2, rotations=3)).questions
     assert len(asked) == 2 * (1 + 3)  # an open question and a lettered one on each of two clips
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("egothink:/data/sets/EgoThink:Activity", "egothink:…/EgoThink:Activity"),
+        ("--cache=/scratch/me/cache", "--cache=…/cache"),
+        ("~/pairs/mine.yaml", "…/mine.yaml"),
+        ("suites/test_latency.py", "suites/test_latency.py"),
+        ("not whole_answer and not batch2", "not whole_answer and not batch2"),
+    ],
+)
+def test_folders_are_cut_from_the_command_that_a_record_tells(argument: str, told: str) -> None:
+    assert without_folders(argument) == told
+
+
+def test_one_model_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever pytest keeps of the cases it handed out: two of these would not fit a card."""
+    door = Doorway.open(options(cache=str(tmp_path), results=str(tmp_path)))
+    alive: list[int] = []
+
+    def load(variant: Any, *rest: Any, **more: Any) -> Any:
+        alive.append(living() - others)
+        return really(variant, *rest, **more)
+
+    really = doorway.load
+    monkeypatch.setattr(doorway, "load", load)
+    baseline, int8 = (door.examined(Case(VARIANTS[name])) for name in ("baseline", "int8"))
+    others = living()
+    for case in (baseline, int8, baseline):
+        assert case.model is case.model
+    assert door.reference.answers.texts
+    assert baseline.model
+    assert alive == [0, 0, 0, 0], "the last one because baseline is loaded anew after it was the reference"
+
+
+def living() -> int:
+    gc.collect()
+    return sum(isinstance(thing, Architecture) for thing in gc.get_objects())
+
+
+@pytest.mark.slow
+def test_a_missing_film_is_one_line_before_anything_is_trained(questions: Path, tmp_path: Path) -> None:
+    lines = questions.read_text().splitlines()
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines))
+    for file in questions.parent.iterdir():
+        if file.suffix != ".jsonl" and file.name != "3.mp4":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    done = suites(
+        "--pair", TWIN, "--qa", f"jsonl:{tmp_path / 'questions.jsonl'}", "-k", "distilled and agreement and not 8 and not 4",
+        folder=tmp_path / "home",
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said[-2000:]
+    assert "clips of the split" in said
+    assert "jsonl/3.mp4" in said
+    assert "firstsight data check" in said
+    assert "distilled student" not in said
+    assert "Traceback" not in said
+    assert "datasets.py:" not in said
 
 
 @pytest.mark.slow

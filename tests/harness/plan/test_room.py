@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from harness.distill.origins import VISION_TOKENS
-from harness.errors import ResourceError
+from harness.errors import ResourceError, UsageError
 from harness.pair import load_pair
-from harness.plan.room import require_room
+from harness.plan.room import require_room, require_room_to_train
 from models.interface import ModelFault, architecture
 
 CPU = torch.device("cpu")
@@ -70,3 +70,20 @@ def test_more_frames_need_more_room(released: Any, monkeypatch: pytest.MonkeyPat
     ask("student", "native", CPU, released)
     with pytest.raises(ResourceError, match=r"give fewer frames \(data.frames\)"):
         ask("student", "native", CPU, released, frames=150)
+
+
+def test_a_card_too_small_to_train_on_is_told_the_sum(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the teacher has answered anything: a 24 GB card answers with this student, but cannot train all of it."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (24_000_000_000, 24_000_000_000))
+    card = torch.device("cuda:0")
+    ask("student", "fp32", card, released)
+    said = (
+        r"training Qwen/\S+ does not fit: weights 8\.84 GB \+ gradients 8\.84 GB \+ optimizer 17\.67 GB .* the card has"
+    )
+    with pytest.raises(ResourceError, match=said):
+        require_room_to_train(load_pair("egogpt-qwen2vl"), released["student"], card)
+
+
+def test_more_frames_than_the_context_holds_are_told_before_anything_is_loaded(released: Any) -> None:
+    with pytest.raises(UsageError, match=r"--frames 500: .* context holds 32,768: at most 160 frames of 432x768"):
+        ask("student", "native", CPU, released, frames=500)
