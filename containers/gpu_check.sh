@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All GPU checks in one call of under 9 minutes: real shapes with random weights, then the tiny pair; records and log to
+# All GPU checks in one call of under 9 minutes (the steps' bounds add up to 495 s): real shapes with random weights, then the tiny pair; records and log to
 # $OUT, for results/published/<device>/.
 #
 #   OUT=/tmp/out containers/gpu_check.sh          PYTHON=python3 names another interpreter
@@ -31,13 +31,13 @@ suites() {
 
 {
     "$PYTHON" -c 'import torch; assert torch.cuda.is_available(), "no CUDA device"; print(torch.cuda.get_device_name())' || exit 2
-    step 30 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
-    step 150 "$PYTHON" -m pytest tests/gpu -q
+    step 25 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
+    step 140 "$PYTHON" -m pytest tests/gpu -q
     forms=baseline,int8,nf4,distilled,distilled-int8,distilled-nf4
-    suites real-8-frames 150 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
-    suites real-16-frames 120 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
+    suites real-8-frames 140 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
+    suites real-16-frames 110 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
         -k "(first_token and batch1) or peak_memory"
-    suites tiny 90 --pair egogpt-qwen2vl-tiny
+    suites tiny 80 --pair egogpt-qwen2vl-tiny
     rm -rf "$OUT/.artifacts" "$OUT/.results"
     exit "$failed"
 } 2>&1 | tee "$OUT/log"
