@@ -260,7 +260,7 @@ def test_a_missing_film_is_one_line_before_anything_is_trained(questions: Path, 
             (tmp_path / file.name).write_bytes(file.read_bytes())
     done = suites(
         "--pair", TWIN, "--qa", f"jsonl:{tmp_path / 'questions.jsonl'}",
-        "-k", "distilled and agreement and not 8 and not 4", folder=tmp_path / "home",
+        "-k", "distilled and agreement and not int8 and not nf4", folder=tmp_path / "home",
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode == 2, said[-2000:]
