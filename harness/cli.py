@@ -191,7 +191,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _sheet(options: argparse.Namespace) -> int:
-    from harness.doorway import open_pair
+    from harness.options import open_pair
     from harness.qa.contact_sheet import write_sheet
     from harness.qa.datasets import load_items
 
@@ -240,8 +240,9 @@ def _trained(options: argparse.Namespace) -> Lineage:
 
 def _lineage(options: argparse.Namespace) -> Lineage:
     from harness.distill.lineage import Lineage
-    from harness.doorway import is_random_asked, open_pair, open_store, require_meaning
+    from harness.doorway import open_store
     from harness.measure.environment import device_of_choice
+    from harness.options import is_random_asked, open_pair, require_meaning
     from harness.progress import watcher
 
     pair, random = open_pair(options), is_random_asked(options)

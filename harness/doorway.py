@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -22,92 +21,35 @@ from harness.artifact import Store
 from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage
 from harness.distill.origins import Weights
-from harness.errors import UsageError, oneline
+from harness.errors import UsageError
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.choices import rotations
 from harness.measure.memory import MemorySpec, write_clip
 from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import Workload
-from harness.pair import Pair, load_pair
+from harness.options import (
+    Options,
+    chosen_arguments,
+    is_random_asked,
+    open_pair,
+    require_meaning,
+    without_folders,
+)
+from harness.pair import Pair
 from harness.plan.room import require_room
 from harness.progress import watcher
-from harness.qa.asked import parse_qa
 from harness.qa.blind import HOW as BLIND_HOW
 from harness.qa.blind import blind_accuracy
-from harness.qa.datasets import dataset_names, load_items, require_media
+from harness.qa.datasets import load_items, require_media
 from harness.qa.frame_cache import keep_below
 from harness.qa.items import QAItem
 from harness.record import Measurement, Record, load_run, to_extra_info
 from harness.report import page, table
 from harness.variants import VARIANTS, LoadedVariant, Variant, chosen, load, spec_of
-from models.interface import format_of, without_weights
+from models.interface import format_of
 
 ROOT = Path(__file__).resolve().parents[1]
-MEANINGLESS = "synthetic"  # frames that nobody can be judged by
-
-
-class Options(Protocol):
-    """What the command line says; None where it says nothing."""
-
-    pair: str
-    variants: str | None
-    seeds: int
-    rebuild: bool
-    cache: str | None
-    results: str | None
-    qa: str | None
-    weights: str | None
-    limit: int | None
-    seed: int | None
-    frames: int | None
-    similarity: str | None
-    rotations: int | None
-
-
-def open_pair(options: Any) -> Pair:
-    """The pair with what the command line chose: --qa, --limit, --seed, --frames, --rotations where they were given."""
-    pair = load_pair(options.pair)
-    changes: dict[str, object] = {}
-    if qa := getattr(options, "qa", None):
-        dataset, path, part = parse_qa(qa)
-        changes |= {"dataset": dataset, "path": path, "part": part}
-    for name, least in (("limit", 1), ("seed", 0), ("frames", 1)):
-        value = getattr(options, name, None)
-        if value is not None:
-            if value < least:
-                raise UsageError(f"--{name} {value}: at least {least}")
-            changes[name] = value
-    updates: dict[str, object] = {"data": pair.data.model_copy(update=changes)} if changes else {}
-    rotations = getattr(options, "rotations", None)
-    if rotations is not None:
-        if rotations < 1:
-            raise UsageError(f"--rotations {rotations}: at least 1")
-        updates["evaluation"] = pair.evaluation.model_copy(update={"rotations": rotations})
-    return pair.model_copy(update=updates) if updates else pair
-
-
-def require_meaning(pair: Pair, random: bool) -> None:
-    """UsageError where answers were to be learnt or judged on frames that mean nothing."""
-    if not random and pair.data.dataset == MEANINGLESS:
-        raise UsageError(
-            f"{pair.name} measures answers on real clips: --qa NAME:PATH ({', '.join(dataset_names())}); "
-            f"{without_weights()}"
-        )
-
-
-def chosen_arguments(options: Any) -> list[str]:
-    """The same choices as arguments of `firstsight make`."""
-    given = [(name, getattr(options, name, None)) for name in ("pair", "qa", "weights", "limit", "seed", "frames")]
-    return [text for name, value in given if value is not None for text in (f"--{name}", str(value))]
-
-
-def is_random_asked(options: Any) -> bool:
-    """Is this a run without weights? UsageError for anything but `--weights random`."""
-    weights = getattr(options, "weights", None)
-    if weights not in (None, "random"):
-        raise UsageError(f"--weights {oneline(weights, 60)}: can be random; trained weights are named in the pair file")
-    return weights == "random"
 
 
 @dataclass(frozen=True)
@@ -381,11 +323,6 @@ class Doorway:
         run = load_run(storage)
         path = page.write(run, self.results / "report.html")
         return f"{table.render(run)}\n\nreport: {path}\nrecord: {run.path}"
-
-
-def without_folders(argument: str) -> str:
-    """An argument with its paths' folders cut: a record says what was asked, not where on this machine it lies."""
-    return re.sub(r"(?<![^=:,\s])[~/][^\s:=,]*/(?=[^/\s:=,]+)", "…/", argument)
 
 
 def _without_folder(data: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from harness import doorway
-from harness.doorway import Case, Doorway, without_folders
+from harness.doorway import Case, Doorway
 from harness.errors import DataError, FirstSightError, ModelError
+from harness.options import without_folders
 from harness.record import Run, load_run
 from harness.report.verdict import decide
 from harness.report.view import variants
