@@ -40,7 +40,13 @@ def suites(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "suites", *places, *arguments],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "FIRSTSIGHT_CACHE": str(folder / "artifacts")},
+        # offline: where there is a network, a test must not begin to fetch seventeen gigabytes
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "FIRSTSIGHT_CACHE": str(folder / "artifacts"),
+            "HF_HUB_OFFLINE": "1",
+        },
         capture_output=True,
         text=True,
         timeout=400,
