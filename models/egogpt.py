@@ -51,11 +51,11 @@ class Model(Architecture):
     }
 
     @property
-    def hears(self) -> bool:  # type: ignore[override]
+    def hears(self) -> bool:
         return self._core.hears
 
     @property
-    def question_opening(self) -> str:  # type: ignore[override]
+    def question_opening(self) -> str:
         """`<image>\\n<speech>\\n\\n{question}`, and without ears `<image>\\n{question}`."""
         return "\n\n" if self._core.hears else "\n"
 

@@ -90,8 +90,6 @@ class Architecture(ABC):
     network: ClassVar[type[PreTrainedModel]]
     position_axes: ClassVar[int]  # 1 for plain rotary positions, 3 for M-RoPE
     PARTS: ClassVar[Mapping[str, str]]  # what plan, formats and training call a part → its module's name
-    hears = False  # is sound listened to?
-    question_opening = ""  # text between the prefix and a question
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
@@ -101,6 +99,16 @@ class Architecture(ABC):
         self._system_ids = self._text_ids(SYSTEM, special=True)
 
     # --- what a subclass knows ---------------------------------------------------------------------
+
+    @property
+    def hears(self) -> bool:
+        """Is sound listened to?"""
+        return False
+
+    @property
+    def question_opening(self) -> str:
+        """Text between the prefix and a question."""
+        return ""
 
     @abstractmethod
     def pack(self, frames: NDArray[np.uint8]) -> tuple[Tensor, tuple[Grid, ...]]:

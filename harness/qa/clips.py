@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harness.errors import DataError, oneline
 from harness.qa.frame_cache import cached
 from harness.qa.items import Clip, Frames, Sound
-from harness.qa.media import Sampling, inside, quick_digest
+from harness.qa.media import ABSENT, Sampling, inside, quick_digest
 from harness.qa.photos import frames_in, read_frames, read_photo
 from harness.qa.sound import read_sound
 from harness.qa.timeline import check_times
@@ -48,6 +48,7 @@ def video_clip(
         source=_video_source(f"{dataset} {entry}", path, start, end, sampling),
         load=partial(_video_frames, path, entry, start, end, sampling),
         load_sound=partial(_video_sound, path, entry, start, end),
+        absent=quick_digest(path) == ABSENT,
         recording=recording or entry,
     )
 
@@ -63,8 +64,9 @@ def photos_clip(dataset: str, root: Path, entries: Sequence[str], *, where: str,
         source=f"{dataset} {_name_of(entries)} {digest} photos",
         load=partial(_photos, tuple(paths), tuple(entries)),
         still=True,
+        absent=digest == ABSENT,
         # The same photo may go by several names: by its bytes it is known to be one.
-        recording=recording or (_name_of(entries) if digest == "absent" else digest),
+        recording=recording or (_name_of(entries) if digest == ABSENT else digest),
     )
 
 
@@ -87,9 +89,11 @@ def frames_clip(
         if len(listed) > sampling.frames:
             listed = [listed[i] for i in np.linspace(0, len(listed) - 1, sampling.frames, dtype=int)]
     paths = [inside(root, entry, where) for entry in listed]
+    digest = _digest_of(listed, paths)
     return Clip(
         id=f"{dataset}/{name}",
-        source=f"{dataset} {name} {_digest_of(listed, paths)} {sampling}",
+        source=f"{dataset} {name} {digest} {sampling}",
+        absent=digest == ABSENT,
         load=partial(_listed_frames, tuple(paths), tuple(listed), name, sampling.max_side),
         recording=recording or name,
     )
@@ -115,8 +119,9 @@ def _video_frames(
             return video.frames(start, end, sampling.frames, sampling.max_side)
 
     # The file as it is now: it may have come, or changed, since the clip was listed.
-    source = _video_source("", path, start, end, sampling)
-    return decode() if " absent " in source else cached(f"{source} decoder {DECODER}", decode)
+    if quick_digest(path) == ABSENT:
+        return decode()
+    return cached(f"{_video_source('', path, start, end, sampling)} decoder {DECODER}", decode)
 
 
 def _video_sound(path: Path, entry: str, start: float | None, end: float | None) -> Sound | None:
@@ -146,6 +151,6 @@ def _name_of(entries: Sequence[str]) -> str:
 
 def _digest_of(entries: Sequence[str], paths: Sequence[Path]) -> str:
     digests = [quick_digest(path) for path in paths]
-    if not digests or "absent" in digests:
-        return "absent"
+    if not digests or ABSENT in digests:
+        return ABSENT
     return digests[0] if len(digests) == 1 else hashlib.sha256("\0".join(digests).encode()).hexdigest()[:32]

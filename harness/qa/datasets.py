@@ -51,7 +51,7 @@ def load_items(data: DataSpec, split: str, types: Sequence[str] | None = None) -
 def require_media(data: DataSpec, split: str) -> None:
     """DataError where clips' files are not there: said before anything is trained or measured on the others."""
     items = load_items(data, split) if is_read(data) else []
-    absent = sorted({item.clip.id for item in items if " absent " in f" {item.clip.source} "})
+    absent = sorted({item.clip.id for item in items if item.clip.absent})
     if absent:
         count = len({item.clip.id for item in items})
         raise DataError(

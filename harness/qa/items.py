@@ -25,6 +25,7 @@ class Clip:
     load: Callable[[], Frames] = field(compare=False, repr=False)
     still: bool = False  # photos, each looked at on its own, and not moments of one video
     load_sound: Callable[[], Sound | None] | None = field(default=None, compare=False, repr=False)
+    absent: bool = False  # a file that it is read from was not there when it was listed
     recording: str = ""  # clips of one recording are never parted over two splits; empty: the clip is one
 
     def frames(self) -> Frames:

@@ -17,6 +17,9 @@ from harness.errors import DataError, oneline
 EDGE = 1 << 16  # bytes hashed at either end of a file: a video of gigabytes is told from another without reading it
 
 
+ABSENT = "absent"  # what stands for the digest of a file that is not there
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How a video becomes frames: one a second, at most `frames`, evenly spread over the clip where there are more."""
@@ -71,7 +74,7 @@ def quick_digest(path: Path) -> str:
         told = path.stat()
         return _digest(path, told.st_size, told.st_mtime_ns)
     except OSError:
-        return "absent"
+        return ABSENT
 
 
 @lru_cache(maxsize=100_000)

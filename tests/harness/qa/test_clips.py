@@ -77,3 +77,12 @@ def test_clips_of_several_images_are_told_apart(tmp_path: Path) -> None:
 def test_times_that_make_no_clip_are_named_when_the_dataset_is_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"questions.json\[3\]: a.mp4: the clip starts at 3 s and ends at 2 s"):
         video_clip("ours", tmp_path, "a.mp4", FOUR, where="questions.json[3]", start=3, end=2)
+
+
+def test_a_clip_is_absent_by_its_file_and_not_by_its_name(tmp_path: Path) -> None:
+    film(tmp_path / "an absent minded cook.mp4", frames=10)
+    made = [
+        video_clip("mine", tmp_path, name, Sampling(4), where="line 1")
+        for name in ("an absent minded cook.mp4", "nobody.mp4")
+    ]
+    assert [clip.absent for clip in made] == [False, True]
