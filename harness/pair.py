@@ -78,13 +78,39 @@ class Recipe(Section):
         "distill", description="what is learnt from: the teacher's answers and probabilities, or gold answers"
     )
     split: str = Field(description="the split of data.splits that is trained on")
-    temperature: Positive = Field(3.0, description="softens both distributions before the KL divergence")
-    alpha: Share = Field(0.7, description="weight of the KL term beside the cross-entropy, 0 to 1")
+    answers: Literal["teacher", "gold"] = Field(
+        "teacher", description="which answers the student reads and the teacher scores: the teacher's own, or gold"
+    )
+    views: Count = Field(
+        1, description="ways each clip is shown to both: frames between frames, options in another order"
+    )
+    divergence: Literal["forward-kl", "reverse-kl", "jsd"] = Field(
+        "forward-kl", description="how far the student is from the teacher, beside the cross-entropy"
+    )
+    beta: float = Field(0.5, gt=0, lt=1, description="jsd: the teacher's share of the mixture")
+    temperature: Positive = Field(3.0, description="softens both distributions before the divergence")
+    alpha: Share = Field(0.7, description="weight of the divergence beside the cross-entropy, 0 to 1")
+    top_k: Count | None = Field(
+        None, description="keep only the teacher's k likeliest ids a token; null: its whole distribution, exactly"
+    )
+    on_policy_epochs: int = Field(
+        0, ge=0, description="passes that follow on the student's own answers, scored by the teacher"
+    )
+    parameters: Literal["full", "lm", "lora"] = Field(
+        "full", description="what is trained: all; all but the vision tower; low-rank adapters of the language model"
+    )
+    lora_rank: Count = Field(64, description="lora: rank of the adapters")
+    lora_alpha: Positive = Field(128.0, description="lora: the adapters' output is scaled by this over the rank")
     epochs: Count = Field(3, description="passes over the split")
     max_steps: Count | None = Field(None, description="stop after so many optimizer steps; null: epochs decide")
     batch_clips: Count = Field(16, description="clips an optimizer step: the effective batch")
     micro_clips: Count = Field(16, description="clips a forward pass; divides batch_clips")
-    optimizer: Literal["adamw", "muon"] = Field("adamw", description="muon: for matrices, with adamw for the rest")
+    optimizer: Literal["adamw", "adamw-8bit", "muon"] = Field(
+        "adamw", description="adamw-8bit: moments of 8 bit; muon: for matrices, with adamw for the rest"
+    )
+    master: Literal["fp32", "stochastic", "kahan"] = Field(
+        "fp32", description="what keeps small updates: fp32 weights; bf16 weights rounded by chance, or compensated"
+    )
     learning_rate: Positive = Field(1e-5, description="adamw's peak learning rate")
     muon_learning_rate: Positive = Field(0.02, description="muon's peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
@@ -99,6 +125,7 @@ class Recipe(Section):
     final_lr_ratio: Share = Field(0.0, description="last learning rate as a share of the peak, 0 to 1")
     clip_norm: Positive = Field(1.0, description="the gradient's norm is clipped to this")
     gradient_checkpointing: bool = Field(False, description="less memory for a second forward pass")
+    compile: bool = Field(False, description="torch.compile the language model's layers")
     precision: Literal["auto", "fp32"] = Field("auto", description="auto: bf16 autocast where the device has it")
     evaluate_every: Count | None = Field(None, description="steps between evaluations on val; null: each epoch")
     patience: Count | None = Field(None, description="evaluations without improvement before stopping; null: never")
@@ -121,6 +148,12 @@ class Recipe(Section):
             raise Problem("micro_clips", f"must divide batch_clips ({self.batch_clips}), got {self.micro_clips}")
         if self.method == "finetune" and self.teacher_format != "native":
             raise Problem("teacher_format", "only method distill has a teacher; remove the key")
+        if self.optimizer == "muon" and (self.master != "fp32" or self.parameters == "lora"):
+            raise Problem("optimizer", "muon trains fp32 weights themselves; take adamw for bf16 weights and for lora")
+        if self.parameters == "lora" and self.master != "fp32":
+            raise Problem("master", "adapters are kept in fp32, which costs little; remove the key")
+        if self.on_policy_epochs and (self.method == "finetune" or self.top_k):
+            raise Problem("on_policy_epochs", "needs a teacher that scores any token: method distill, without top_k")
         if self.method == "distill" and self.types is not None:
             raise Problem("types", "the teacher is asked every question; types are for fine-tuning")
         return self

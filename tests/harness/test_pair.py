@@ -244,7 +244,7 @@ BAD = {
     ),
     "unknown choice": (
         changed("  patience: 3\n", "  optimizer: adam\n"),
-        "recipe.optimizer: should be 'adamw' or 'muon', got 'adam'",
+        "recipe.optimizer: should be 'adamw', 'adamw-8bit' or 'muon', got 'adam'",
     ),
     "betas": (
         changed("  patience: 3\n", "  betas: [0.9]\n"),
