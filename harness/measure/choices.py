@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,8 @@ def rotations(items: Sequence[QAItem], most: int) -> list[QAItem]:
     asked = []
     for item in items:
         asked.append(item)
-        count = len(item.options)
-        for shift in range(1, min(most, count)):
-            moved = item.permuted([(at + shift) % count for at in range(count)])
-            asked.append(QAItem(**{**vars(moved), "id": f"{item.id}{ROTATED}{shift}"}))
+        for shift in range(1, min(most, len(item.options))):
+            asked.append(replace(item.rotated(shift), id=f"{item.id}{ROTATED}{shift}"))
     return asked
 
 

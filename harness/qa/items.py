@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ class Clip:
     load_sound: Callable[[], Sound | None] | None = field(default=None, compare=False, repr=False)
     absent: bool = False  # a file that it is read from was not there when it was listed
     recording: str = ""  # clips of one recording are never parted over two splits; empty: the clip is one
+    shifted: Callable[[Fraction], Clip] | None = field(default=None, compare=False, repr=False)  # see `between`
 
     def frames(self) -> Frames:
         """uint8 RGB `[frames, height, width, 3]`; for stills a tuple of `[height, width, 3]`."""
@@ -35,6 +37,11 @@ class Clip:
     def sound(self) -> Sound | None:
         """What is heard, or None where there is nothing to hear."""
         return self.load_sound() if self.load_sound else None
+
+    def between(self, shift: Fraction) -> Clip:
+        """Its frames taken `shift` of the way from each to the next, under a source that says so; the clip itself where
+        there is nothing to see between them."""
+        return self.shifted(shift) if self.shifted else self
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class QAItem:
         assert sorted(order) == list(range(len(self.options))), "an order names every option once"
         gold = letter(list(order).index(ord(self.gold) - ord("A")))
         return replace(self, options=tuple(self.options[at] for at in order), gold=gold)
+
+    def rotated(self, places: int) -> QAItem:
+        """The same question with its options moved by so many places, round and round; an open one as it is."""
+        count = len(self.options)
+        return self.permuted([(at + places) % count for at in range(count)]) if count else self
 
 
 def letter(index: int) -> str:
