@@ -66,8 +66,8 @@ def read_frames(paths: Sequence[Path], names: Sequence[str], max_side: int | Non
     return np.stack([shrink(frame, max_side) for frame in frames])
 
 
-def frames_in(root: Path, folder: str, where: str, most: int) -> list[str]:
-    """Names of the frames in a folder, sorted naturally; `most` of them by linspace where there are more.
+def frames_in(root: Path, folder: str, where: str) -> list[str]:
+    """Names of the frames in a folder, sorted naturally; whether each stays below the root is for `inside` to say.
 
     Where files are called `…-rgb.…`, as beside depth maps, only those are frames. No such folder: no names.
     """
@@ -77,10 +77,4 @@ def frames_in(root: Path, folder: str, where: str, most: int) -> list[str]:
     except OSError:
         return []
     coloured = [name for name in found if Path(name).stem.endswith("-rgb")]
-    names = sorted(coloured or found, key=natural)
-    if len(names) > most:
-        names = [names[i] for i in np.linspace(0, len(names) - 1, most, dtype=int)]
-    entries = [f"{folder.rstrip('/')}/{name}" for name in names]
-    for entry in entries:
-        inside(root, entry, where)
-    return entries
+    return [f"{folder.rstrip('/')}/{name}" for name in sorted(coloured or found, key=natural)]

@@ -8,6 +8,8 @@ of all the clip's frames are taken instead, np.linspace over their order, first 
 A rate is constant where no timestamp lies half a frame or more off the even line from first to last. Otherwise the
 clock decides and not the count: the frame on display at start, start + 1 s, … before end; a frame that stays for three
 seconds is then taken three times.
+
+Another view of the same clip looks between the frames that were chosen (`between`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,5 +64,23 @@ def chosen(ticks: Sequence[int], second: Fraction, start: Fraction, end: Fractio
         moments = int(-((end - start) // -second))  # rounded up: as many begin before the end
         picked = [max(0, bisect_right(ticks, start + at * second) - 1) for at in range(moments)]
     if len(picked) > most:
-        return [int(at) for at in np.linspace(0, total - 1, most, dtype=int)]
+        return spread(total, most)
     return picked
+
+
+def spread(total: int, most: int) -> list[int]:
+    """`most` indices into `total` frames, evenly: first and last among them, repeated where there are fewer."""
+    return [int(at) for at in np.linspace(0, total - 1, most, dtype=int)]
+
+
+def between(ticks: Sequence[int], picked: Sequence[int], shift: Fraction) -> list[int]:
+    """Indices of the frames on display `shift` of the way from each chosen frame to the next; 0 ≤ shift < 1.
+
+    The last moves on by the gap before it, to the clip's last frame at most. A frame chosen alone has no neighbour and
+    stays: it may be the very moment that is asked about.
+    """
+    if len(picked) == 1:
+        return list(picked)
+    times = [ticks[at] for at in picked]
+    gaps = [after - before for before, after in pairwise(times)]
+    return [bisect_right(ticks, time + shift * gap) - 1 for time, gap in zip(times, [*gaps, gaps[-1]], strict=True)]

@@ -26,7 +26,7 @@ from harness.errors import DataError, oneline
 from harness.qa.items import Frame
 from harness.qa.orientation import upright
 from harness.qa.photos import shrink
-from harness.qa.timeline import check_times, chosen, exact, on_display
+from harness.qa.timeline import between, check_times, chosen, exact, on_display
 
 DECODER = "2"  # part of every cached frame's key: count up when the same file would give other frames
 ROUNDING = Fraction(1)  # an annotation may name an end up to one second past the last frame, and means the last frame
@@ -60,9 +60,15 @@ class Video:
         self._container.close()
 
     def frames(
-        self, start: float | None, end: float | None, most: int, max_side: int | None = None
+        self,
+        start: float | None,
+        end: float | None,
+        most: int,
+        max_side: int | None = None,
+        shift: Fraction = Fraction(0),
     ) -> NDArray[np.uint8]:
         """uint8 RGB `[frames, height, width, 3]` of the clip, at most `most`; to the video's end where `end` is None.
+        With `shift` (below 1), those so far on the way from each of them to the next.
 
         DataError, naming file and times, when the clip is not in the video or one of its frames does not decode.
         """
@@ -88,11 +94,14 @@ class Video:
             gap = max(1, (ticks[-1] - ticks[0]) // (len(ticks) - 1) if len(ticks) > 1 else packets[0].duration)
             lost = list(range(ticks[-1] + gap, int(until), gap))
         shown = on_display([*ticks, *lost], begin, until)
-        wanted = [shown[at] for at in chosen(shown, self._second, begin, until, most)]
-        if wanted[-1] > ticks[-1]:
+        picked = chosen(shown, self._second, begin, until, most)
+        if shown[picked[-1]] > ticks[-1]:
             raise DataError(
                 f"{self.name}: cut short: decodes up to {self._s(reached)} of {self._s(length)}; fetch the file again"
             )
+        if shift:  # never into what the cut took away: where the clip can be shown, so can all its views
+            picked = between([tick for tick in shown if tick <= ticks[-1]], picked, shift)
+        wanted = [shown[at] for at in picked]
         keys = [packet.tick for packet in packets if packet.key]
         frames = {tick: shrink(frame, max_side) for tick, frame in self._decoded(sorted(set(wanted)), keys)}
         if len({frame.shape for frame in frames.values()}) > 1:

@@ -74,6 +74,22 @@ def test_clips_of_several_images_are_told_apart(tmp_path: Path) -> None:
             make()
 
 
+def test_of_many_frames_in_a_folder_or_a_list_as_many_as_asked_for_are_seen(tmp_path: Path) -> None:
+    for place in range(12):
+        photo(tmp_path / "walk" / f"{place}.png", place)
+    listed = [f"walk/{place}.png" for place in range(12)]
+    for entries in ("walk/", listed):
+        assert numbers(frames_clip("ours", tmp_path, entries, FOUR, where="here").frames()) == [0, 3, 7, 11]
+
+
+def test_a_frame_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    photo(tmp_path / "elsewhere.png")
+    (tmp_path / "data" / "walk").mkdir(parents=True)
+    (tmp_path / "data" / "walk" / "0.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(DataError, match="is a link that leaves the data's folder"):
+        frames_clip("ours", tmp_path / "data", "walk/", FOUR, where="here")
+
+
 def test_times_that_make_no_clip_are_named_when_the_dataset_is_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"questions.json\[3\]: a.mp4: the clip starts at 3 s and ends at 2 s"):
         video_clip("ours", tmp_path, "a.mp4", FOUR, where="questions.json[3]", start=3, end=2)

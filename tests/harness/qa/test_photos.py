@@ -53,18 +53,18 @@ def test_frames_of_a_folder_are_sorted_as_people_count(tmp_path: Path) -> None:
     for place in (1, 2, 10, 11):
         photo(tmp_path / "walk" / f"frame_{place}.png", place)
     (tmp_path / "walk" / "notes.txt").write_text("not a frame")
-    names = frames_in(tmp_path, "walk/", "here", 8)
+    names = frames_in(tmp_path, "walk/", "here")
     assert names == ["walk/frame_1.png", "walk/frame_2.png", "walk/frame_10.png", "walk/frame_11.png"]
     frames = read_frames([tmp_path / name for name in names], names, None)
     assert [number(frame) for frame in frames] == [1, 2, 10, 11]
-    assert frames_in(tmp_path, "walk", "here", 2) == ["walk/frame_1.png", "walk/frame_11.png"]
-    assert frames_in(tmp_path, "nowhere", "here", 2) == []
+    assert frames_in(tmp_path, "walk", "here") == names
+    assert frames_in(tmp_path, "nowhere", "here") == []
 
 
 def test_depth_maps_beside_colour_frames_are_passed_over(tmp_path: Path) -> None:
     for name in ("0-rgb.png", "0-depth.png", "1-rgb.png", "1-depth.png"):
         photo(tmp_path / "walk" / name)
-    assert frames_in(tmp_path, "walk", "here", 8) == ["walk/0-rgb.png", "walk/1-rgb.png"]
+    assert frames_in(tmp_path, "walk", "here") == ["walk/0-rgb.png", "walk/1-rgb.png"]
 
 
 def test_frames_of_unequal_size_are_no_video(tmp_path: Path) -> None:

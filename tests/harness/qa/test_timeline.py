@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.qa.timeline import check_times, chosen, exact, is_even, on_display
+from harness.qa.timeline import between, check_times, chosen, exact, is_even, on_display
 
 
 def of_clip(ticks: list[int], second: int, start: float, end: float, most: int) -> list[int]:
@@ -68,6 +68,53 @@ def test_whatever_the_timestamps(gaps: list[int], second: int, most: int, start:
     assert 1 <= len(picked) <= most
     assert picked == sorted(picked)
     assert 0 <= picked[0] <= picked[-1] < len(shown)
+
+
+# --- between the frames that were chosen
+
+
+def test_a_view_looks_between_the_chosen_frames() -> None:
+    even = list(range(50))
+    assert between(even, [0, 10, 20, 30, 40], Fraction(1, 2)) == [5, 15, 25, 35, 45]
+    assert between(even, [0, 10, 20, 30, 40], Fraction(2, 3)) == [6, 16, 26, 36, 46]
+    assert between(even, [0, 24, 49], Fraction(1, 2)) == [12, 36, 49], "no later than the clip's last frame"
+    assert between(even, [7], Fraction(1, 2)) == [7], "a frame chosen alone is a moment"
+
+
+def test_a_frame_that_stays_is_still_on_display_between() -> None:
+    ticks = [0, 1, 2, 3, 40, 41, 42]
+    assert between(ticks, [0, 3, 3, 3, 4, 6], Fraction(1, 2)) == [1, 3, 3, 3, 5, 6]
+
+
+@given(
+    st.lists(st.integers(1, 50), min_size=0, max_size=60),
+    st.integers(1, 30),
+    st.integers(1, 12),
+    st.integers(0, 100),
+    st.integers(1, 300),
+    st.integers(2, 6),
+)
+def test_a_view_of_whatever_timestamps(
+    gaps: list[int], second: int, most: int, start: int, length: int, count: int
+) -> None:
+    """Inside the clip, in order, as distinct as the frames of view 0, each from its frame up to the next; a later view
+    no earlier."""
+    ticks = [0, *np.cumsum(gaps, dtype=int).tolist()]
+    begin, until = Fraction(start), Fraction(start + length)
+    shown = on_display(ticks, begin, until)
+    picked = chosen(shown, Fraction(second), begin, until, most)
+    assert between(shown, picked, Fraction(0)) == picked
+    before = picked
+    for view in range(1, count):
+        seen = between(shown, picked, Fraction(view, count))
+        assert len(seen) == len(picked)
+        assert all(0 <= at < len(shown) for at in seen)
+        assert seen == sorted(seen)
+        assert len(set(seen)) >= len(set(picked))
+        for at, own, following in zip(seen, picked, [*picked[1:], len(shown)], strict=True):
+            assert own <= at < following or own == following == at
+        assert all(after >= at for after, at in zip(seen, before, strict=True))
+        before = seen
 
 
 def test_jitter_below_half_a_frame_is_still_a_constant_rate() -> None:
