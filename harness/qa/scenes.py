@@ -2,6 +2,9 @@
 
 Splits never share a clip: each draws its scene seeds from a range of its own. A split is a function of
 (dataset seed, split name, number of clips), and a longer split starts with the shorter one.
+
+A clip's frames are the same in every view: the world knows four moments and nothing between, and questions name them
+("at the start"), so that a frame beside its moment would show other things than gold says. Only options change places.
 Look at it: `firstsight data sheet --pair tiny --split test --out sheet.png`.
 """
 
