@@ -8,13 +8,15 @@ pytest suites --pair tiny --benchmark-compare   beside the last run on this kind
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, oneline
 from models.fault import ModelFault
 
@@ -59,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (FirstSightError, ModelFault) as error:
         pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
     config.stash[DOOR] = door
+    config.add_cleanup(_requeue_on_signal())
     option = config.option
     if option.benchmark_storage == "file://./.benchmarks":
         option.benchmark_storage = f"file://{door.results}"
@@ -70,6 +73,18 @@ def pytest_configure(config: pytest.Config) -> None:
     _storage_anywhere()
     # Our table is the one to read; theirs is shown when somebody compares.
     option.benchmark_quiet = option.benchmark_quiet or not (option.benchmark_compare or option.benchmark_verbose)
+
+
+def _requeue_on_signal() -> Callable[[], object]:
+    """A scheduler's signal stops the session; what was made is kept. What ends it is returned."""
+    signals = ExitStack()
+    signals.enter_context(requeued_on_signal())
+    return signals.close
+
+
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    if isinstance(excinfo.value, Requeue):
+        STOPPED.append(excinfo.value)
 
 
 def _storage_anywhere() -> None:
@@ -84,6 +99,7 @@ def _storage_anywhere() -> None:
 DOOR = pytest.StashKey["Doorway"]()
 FAILED = pytest.StashKey[set[str]]()
 REFUSED = pytest.StashKey[list[str]]()
+STOPPED: list[BaseException] = []  # by a scheduler
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -275,7 +291,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         benchmarks = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         benchmarks[:] = [bench for bench in benchmarks if bench.fullname not in failed]
     yield
-    if config.stash.get(REFUSED, None):
+    if STOPPED:
+        session.exitstatus = REQUEUE_CODE
+    elif config.stash.get(REFUSED, None):
         session.exitstatus = FirstSightError.exit_code
 
 

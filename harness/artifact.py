@@ -210,7 +210,7 @@ class Store:
         except RuntimeError as error:  # filelock's: this very thread holds it
             raise ArtifactError(f"{label}: asks for itself while it is being made") from error
         except OSError as error:
-            if _disk_full(error, self.root):
+            if is_disk_full(error, self.root):
                 raise ResourceError(f"disk full: no room for a lock in {self.root}") from error
             why = f"cannot be written ({error.strerror}); choose another folder"
             raise ArtifactError(f"{self.root}: {why}") from error
@@ -243,7 +243,7 @@ class Store:
             self._publish(partial, final, old)
             shutil.rmtree(checkpoints, ignore_errors=True)
         except Exception as error:
-            if isinstance(error, ResourceError) or not _disk_full(error, self.root):
+            if isinstance(error, ResourceError) or not is_disk_full(error, self.root):
                 raise
             free, written = shutil.disk_usage(self.root).free / 1e6, _size(partial) / 1e6
             raise ResourceError(
@@ -323,7 +323,7 @@ def _size(folder: Path) -> int:
     return sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file())
 
 
-def _disk_full(error: BaseException, root: Path) -> bool:
+def is_disk_full(error: BaseException, root: Path) -> bool:
     """Whether a full disk (or quota) is the cause, also where a library hides it in its own exception."""
     seen: BaseException | None = error
     while seen is not None:

@@ -1,6 +1,7 @@
-"""firstsight distill | finetune | report | data | plan: the parts of `pytest suites`, outside pytest.
+"""firstsight distill | sweep | finetune | report | data | plan: the parts of `pytest suites`, outside pytest.
 
-Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made.
+Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made; SIGTERM and SIGUSR1, as
+a scheduler sends them, save and exit with 75: the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, UsageError, oneline
 from models.fault import ModelFault
 
@@ -26,6 +28,7 @@ EPILOG = """examples:
   firstsight make --pair tiny teacher distilled:1   any weights of a pair, by name and seed
   firstsight data check egothink:/data/EgoThink     read and decode all of a dataset
   firstsight plan --pair egogpt-qwen2vl --vram 24GB what will fit, without loading anything
+  firstsight sweep --pair tiny --temperatures 1,2,3 --alphas 0,0.3,0.7,1
 """
 
 
@@ -33,10 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the process's exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with requeued_on_signal():
+            return int(options.run(options))
     except (FirstSightError, ModelFault) as error:
         print(f"firstsight: {oneline(error)}", file=sys.stderr)
         return FirstSightError.exit_code
+    except Requeue:
+        print("\nfirstsight: stopped by a signal; what was made is kept, run again to go on", file=sys.stderr)
+        return REQUEUE_CODE
     except KeyboardInterrupt:
         print("\nfirstsight: interrupted; what was made is kept, run again to go on", file=sys.stderr)
         return 130
@@ -70,6 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     distill.add_argument("--arm", choices=("distilled", "hard-labels", "finetuned"), default="distilled")
     distill.add_argument("--seeds", type=int, default=1, metavar="N", help="train N students (default: 1)")
     distill.set_defaults(run=_distill)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="train a student for every temperature and alpha, and tell which agrees most",
+        description="Held-out agreement and KL of every combination, as a table. What is trained already is found; "
+        "alpha 0 is the teacher's answers without its probabilities.",
+        epilog=EPILOG.splitlines()[9],
+    )
+    _pair_options(sweep)
+    sweep.add_argument("--temperatures", default="1,2,3", metavar="T,T", help="default: 1,2,3")
+    sweep.add_argument("--alphas", default="0.3,0.7,1", metavar="A,A", help="shares from 0 to 1 (default: 0.3,0.7,1)")
+    sweep.add_argument("--seeds", type=int, default=1, metavar="N", help="students a combination (default: 1)")
+    sweep.add_argument("--json", type=Path, metavar="FILE", help="the table's numbers as JSON, too")
+    sweep.set_defaults(run=_sweep)
 
     finetune = commands.add_parser(
         "finetune", help="fine-tune a side of the pair on gold answers", epilog=EPILOG.splitlines()[3]
@@ -163,6 +184,39 @@ def _distill(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    import json
+
+    from harness.distill.sweep import as_json, markdown, sweep
+
+    if options.seeds < 1:
+        raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
+    temperatures = _numbers("--temperatures", options.temperatures, least=0, most=100)
+    alphas = _numbers("--alphas", options.alphas, least=-1, most=1)
+    if any(temperature <= 0 for temperature in temperatures) or any(alpha < 0 for alpha in alphas):
+        raise UsageError("--temperatures are above 0, --alphas from 0 to 1")
+    if options.json is not None and not options.json.parent.is_dir():
+        raise UsageError(f"--json {oneline(options.json)}: there is no folder {oneline(options.json.parent)}")
+    lineage = _trained(options)
+    if lineage.pair.recipe.top_k is not None and set(temperatures) - {1.0, 2.0, 3.0, lineage.pair.recipe.temperature}:
+        raise UsageError("--temperatures: with recipe.top_k only 1, 2, 3 and the recipe's own are cached")
+    cells = list(sweep(lineage, temperatures, alphas, options.seeds))
+    if options.json is not None:
+        options.json.write_text(json.dumps(as_json(cells), indent=1))
+    print(markdown(cells))
+    return 0
+
+
+def _numbers(option: str, text: str, *, least: float, most: float) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} {oneline(text, 60)}: numbers with commas between, as 1,2,3") from None
+    if not all(least <= number <= most for number in found):
+        raise UsageError(f"{option} {oneline(text, 60)}: from {max(least, 0):g} to {most:g}")
+    return found
+
+
 def _finetune(options: argparse.Namespace) -> int:
     if options.epochs is not None and options.epochs < 1:
         raise UsageError(f"--epochs {options.epochs}: at least one pass is needed")
@@ -240,6 +294,8 @@ def _trained(options: argparse.Namespace) -> Lineage:
 
 def _lineage(options: argparse.Namespace) -> Lineage:
     from harness.distill.lineage import Lineage
+    from harness.distill.making import UNWATCHED
+    from harness.distill.parallel import joined
     from harness.doorway import open_store
     from harness.measure.environment import device_of_choice
     from harness.options import is_random_asked, open_pair, require_meaning
@@ -248,7 +304,16 @@ def _lineage(options: argparse.Namespace) -> Lineage:
     pair, random = open_pair(options), is_random_asked(options)
     require_meaning(pair, random)
     store = open_store(options.cache)
-    return Lineage(pair, store, device=device_of_choice(), watcher=watcher(), rebuild=options.rebuild, random=random)
+    ranks = joined()
+    return Lineage(
+        pair,
+        store,
+        device=device_of_choice(),
+        watcher=watcher() if ranks.first else UNWATCHED,
+        rebuild=options.rebuild,
+        random=random,
+        ranks=ranks,
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from harness.distill.lineage import Watcher
+from harness.distill.making import Watcher
 
 LOG_EVERY_S = 10.0
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, WhisperFeatureExtractor
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
@@ -203,21 +203,33 @@ class Model(Architecture):
     # --- stages ------------------------------------------------------------------------------------
 
     def see(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        return self.connect(self.look(prepared), prepared)
+
+    def look(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """→ `[frames or patches of stills, tower's tokens, tower's width]` for each clip."""
         core = self._core
         pixels = torch.cat([one.pixels for one in prepared]).to(self.device, self.dtype)
         # the last layer's own output: what the tower returns is normed, and asking it for hidden states keeps all 27
         tower = core.vision_tower
         features = tower.encoder(inputs_embeds=tower.embeddings(pixels)).last_hidden_state
-        features = core.multi_modal_projector(features)
+        return list(features.split([len(one.pixels) for one in prepared]))
+
+    def connect(self, looked: Sequence[Tensor], prepared: Sequence[Prepared]) -> list[Tensor]:
+        core = self._core
+        features = core.multi_modal_projector(torch.cat([one.to(self.device) for one in looked]))
         newline = core.image_newline.to(features.dtype)
         seen = []
-        for one, part in zip(prepared, features.split([len(one.pixels) for one in prepared]), strict=True):
+        for one, part in zip(prepared, features.split([len(one) for one in looked]), strict=True):
             if one.still:
                 patches = list(part.split([grid[0] for grid in one.grids]))
                 seen.append(torch.cat(self._pack_features(patches, one.grids, newline)))
             else:
                 seen.append(self._pool(part, newline))
         return seen
+
+    @property
+    def tower(self) -> Sequence[nn.Module]:
+        return [self._core.vision_tower]
 
     def _pool(self, features: Tensor, newline: Tensor) -> Tensor:
         """`[frames, patches, hidden]` → a video's tokens `[tokens, hidden]`."""

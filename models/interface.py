@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "FORMATS",
     "Architecture",
     "Decoding",
+    "Embedded",
     "Format",
     "Grid",
     "ModelFault",
@@ -96,6 +98,7 @@ class Architecture(ABC):
         self.tokenizer = tokenizer
         self.ending_id = int(tokenizer.get_vocab()[ENDING])
         self._question_ids: dict[str, tuple[int, ...]] = {}
+        self._tokenizing = Lock()  # split_special_tokens is a state of the tokenizer, and training prepares in threads
         self._system_ids = self._text_ids(SYSTEM, special=True)
 
     # --- what a subclass knows ---------------------------------------------------------------------
@@ -125,6 +128,21 @@ class Architecture(ABC):
     @abstractmethod
     def see(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         """Vision tower and projector: `[visual tokens, hidden]` for each clip."""
+
+    @abstractmethod
+    def look(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """The vision tower alone, before projector or merger: what can be kept of each clip while the tower is frozen,
+        whose first axis runs over the tower's own rows or frames.
+        """
+
+    @abstractmethod
+    def connect(self, looked: Sequence[Tensor], prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Projector or merger over what `look` gave: together they are `see`. Pixels are not read."""
+
+    @property
+    @abstractmethod
+    def tower(self) -> Sequence[nn.Module]:
+        """The modules that `look` runs and `connect` does not."""
 
     @abstractmethod
     def positions(self, prepared: Prepared) -> tuple[Tensor, int]:
@@ -276,7 +294,8 @@ class Architecture(ABC):
 
     @property
     def device(self) -> torch.device:
-        return self.model.device
+        """Where inputs go: a tower whose output is cached may lie elsewhere."""
+        return self.head.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -284,7 +303,8 @@ class Architecture(ABC):
         return self.language_model.norm.weight.dtype  # type: ignore[return-value, union-attr]
 
     def _text_ids(self, text: str, special: bool) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
+        with self._tokenizing:
+            ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
         return ids
 
     def question_ids(self, question: str) -> tuple[int, ...]:
@@ -345,10 +365,13 @@ class Architecture(ABC):
             sound_tokens=sum(heard),
         )
 
-    def embed(self, prepared: Sequence[Prepared]) -> list[Embedded]:
-        """Vision and hearing, then splice: features take their rows, what is seen before what is heard."""
+    def embed(self, prepared: Sequence[Prepared], sights: Sequence[Tensor] | None = None) -> list[Embedded]:
+        """Vision and hearing, then splice: features take their rows, what is seen before what is heard. `sights`: what
+        `see` gives, where it is known already.
+        """
         embedded = []
-        for one, seen, heard in zip(prepared, self.see(prepared), self.hear(prepared), strict=True):
+        sights = self.see(prepared) if sights is None else sights
+        for one, seen, heard in zip(prepared, sights, self.hear(prepared), strict=True):
             text = self.embed_ids(one.prefix_ids.to(self.device))
             where = one.spliced.to(self.device)
             features = torch.cat([seen.to(text.dtype), heard.to(text.dtype)]) if len(heard) else seen.to(text.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerBase,
@@ -130,15 +130,31 @@ class Model(Architecture):
     # --- stages ------------------------------------------------------------------------------------
 
     def see(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        merged = self.model.model.get_video_features(*self._patches(prepared)).pooler_output  # images take the same way
+        return list(torch.cat(list(merged)).split([self._tokens(one) for one in prepared]))
+
+    def look(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """→ `[patches, embed_dim]` for each clip."""
+        pixels, grids = self._patches(prepared)
+        rows = self.model.model.visual(pixels.to(self.dtype), grid_thw=grids).last_hidden_state
+        return list(rows.split([len(one.pixels) for one in prepared]))
+
+    def connect(self, looked: Sequence[Tensor], prepared: Sequence[Prepared]) -> list[Tensor]:
+        merged = self.model.model.visual.merger(torch.cat([one.to(self.device) for one in looked]))
+        return list(merged.split([self._tokens(one) for one in prepared]))
+
+    @property
+    def tower(self) -> Sequence[nn.Module]:
+        visual = self.model.model.visual
+        return [child for name, child in visual.named_children() if name != "merger"]
+
+    def _patches(self, prepared: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
         grids = torch.tensor([grid for one in prepared for grid in one.grids], device=self.device)
-        pixels = torch.cat([one.pixels for one in prepared]).to(self.device)
-        features = list(self.model.model.get_video_features(pixels, grids).pooler_output)  # images take the same way
-        seen, at = [], 0
-        for one in prepared:
-            mine = features[at : at + len(one.grids)]
-            seen.append(mine[0] if len(mine) == 1 else torch.cat(mine))
-            at += len(mine)
-        return seen
+        return torch.cat([one.pixels for one in prepared]).to(self.device), grids
+
+    def _tokens(self, one: Prepared) -> int:
+        merge = self.model.config.vision_config.spatial_merge_size
+        return sum(time * rows * columns for time, rows, columns in one.grids) // merge**2
 
     def positions(self, prepared: Prepared) -> tuple[Tensor, int]:
         merge = self.model.config.vision_config.spatial_merge_size

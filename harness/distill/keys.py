@@ -11,10 +11,11 @@ from typing import Any
 
 from harness.pair import DataSpec
 from harness.qa.datasets import dataset_names, is_read, items_digest, load_items
+from harness.qa.views import views
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes", "av", "pillow")
+LIBRARIES = ("torch", "transformers", "tokenizers", "bitsandbytes", "peft", "av", "pillow")
 # sources without a say in what a training produces
-UNTRAINED = ("ahead.py", "blind.py", "check.py", "contact_sheet.py", "frame_cache.py", "grading.py")
+UNTRAINED = ("ahead.py", "blind.py", "check.py", "contact_sheet.py", "frame_cache.py", "grading.py", "sweep.py")
 
 
 def sources(dataset: str) -> Mapping[str, Any]:
@@ -22,8 +23,10 @@ def sources(dataset: str) -> Mapping[str, Any]:
     return {"sources": _source_digest(dataset), "libraries": {name: version(name) for name in LIBRARIES}}
 
 
-def data_key(data: DataSpec, split: str) -> Mapping[str, Any]:
-    """What is asked about which clips: by what draws them, or by the digest of what was read, wherever it lies."""
+def data_key(data: DataSpec, split: str, shown: int = 1) -> Mapping[str, Any]:
+    """What is asked about which clips, `shown` in so many views: by what draws them, or by the digest of what was read,
+    wherever it lies.
+    """
     key = {
         "dataset": data.dataset,
         "seed": data.seed,
@@ -31,10 +34,11 @@ def data_key(data: DataSpec, split: str) -> Mapping[str, Any]:
         "max_side": data.max_side,
         "limit": data.limit,
         "split": split,
+        "views": shown,
         **plain(data.splits[split]),
     }
     if is_read(data):
-        key["items"] = items_digest(load_items(data, split))
+        key["items"] = items_digest(views(load_items(data, split), shown))
     return key
 
 

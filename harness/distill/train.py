@@ -1,41 +1,40 @@
 """The training loop: lessons in, a trained model out; stopped at any moment and resumed, it gives the same weights.
 
-One loop serves fine-tuning on gold (no targets) and distillation (with targets); which it is, the lessons say.
+One loop serves fine-tuning on gold (no targets), distillation (with targets), and every mode of a recipe; run by
+several processes (`parallel.py`) it takes the same steps as by one.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import nn
 
+from harness.distill.batches import Ready, Windows, Work, micro_batches
 from harness.distill.checkpoint import Checkpoint, Checkpoints
-from harness.distill.lessons import Lesson, epoch_order, token_rows
-from harness.distill.loss import distillation
-from harness.distill.optimizer import Optimizers, clip_gradients
+from harness.distill.features import Features
+from harness.distill.fused import fused_distillation
+from harness.distill.lessons import Lesson, token_rows
+from harness.distill.loss import Objective
+from harness.distill.optimizer import Optimizers
+from harness.distill.parallel import ALONE, Ranks, clip_gradients, shard
+from harness.distill.precision import autocast
+from harness.distill.stopping import stop_between
 from harness.distill.targets import Targets
+from harness.distill.trained import choose, fold
+from harness.distill.validation import Held, Validation, answer_tokens, embed, validate
 from harness.errors import ModelError
-from harness.measure.divergence import token_kl
 from harness.pair import Recipe
-from harness.qa.asking import prepare_clip
 from models.interface import Architecture
 
-
-@dataclass(frozen=True)
-class Validation:
-    """On held-out clips, teacher-forced. `agreement`: share of questions whose every answer token is the top-1."""
-
-    loss: float
-    agreement: float
-    kl: float | None  # nats per token at T = 1 against the teacher; None without one
+Meter: TypeAlias = Callable[[Work, Mapping[str, Any] | None], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -52,80 +51,192 @@ class Progress:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training leaves behind beside the weights."""
+    """What a training leaves behind beside the weights. `held_out`: the best state's validation."""
 
     curve: tuple[dict[str, float | None], ...]
     steps: int
     best_step: int
     seconds: float
+    held_out: Validation
+    padding: float  # share of the rows' tokens that were padding, since the last start
+    price: Mapping[str, Any] | None = None
 
 
-Watch = Callable[[Progress], None]
+Watch: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is learnt, and what is known of it."""
+
+    lessons: Sequence[Lesson]
+    targets: Targets | None = None
+    features: Features | None = None
+    shared: int | None = field(default=None)  # ids that both vocabularies have; logits are cut to them before a softmax
 
 
 def train(
     model: Architecture,
-    lessons: Sequence[Lesson],
-    held_out: Sequence[Lesson],
+    taught: Lessons,
+    held_out: Held,
     recipe: Recipe,
     folder: Path,
     *,
-    shared: int | None = None,
-    targets: Targets | None = None,
-    held_out_targets: Targets | None = None,
+    free_tokens: int | None = None,
+    ranks: Ranks = ALONE,
+    meter: Meter | None = None,
     watch: Watch = lambda progress: None,
 ) -> Training:
     """Train `model` in place and leave it in its best state by `held_out`; checkpoints go to `folder`/.resume.
 
-    `shared`: logits are cut to these ids before any softmax. Ctrl-C and SIGTERM save after the running step, then
-    raise KeyboardInterrupt. ModelError when the loss stops being a number; the last good checkpoint is named.
+    `free_tokens`: at the end of every epoch the student answers the held-out questions, with so many tokens at most.
+    `meter(work, before)` says what the work has cost, added to what it had cost before it was resumed. Ctrl-C, SIGTERM
+    and SIGUSR1 save after the running step, then raise KeyboardInterrupt (`Requeue` for the latter two). ModelError
+    when loss or gradient stop being numbers, ResourceError when the disk is full; the last good checkpoint is named.
     """
-    run = _Run(model, lessons, recipe, shared, targets)
-    checkpoints = Checkpoints(folder / ".resume", model.model, run.optimizers)
-    done = checkpoints.restore() or Checkpoint()
-    model.model.train()
-    if recipe.gradient_checkpointing:
-        checkpoint_activations(model, True)
+    choose(model, recipe)
+    if taught.features is not None:
+        for module in model.tower:
+            module.to("cpu")  # its output is cached
+    shard(model, ranks)
     began = time.monotonic()
-    stale, saved = done.stale, done.step
-    with _stop_after_step() as stopping:
-        for step in range(done.step, run.total):
-            if recipe.patience is not None and stale >= recipe.patience:
-                break
-            loss, rate = run.step(step)
-            if not math.isfinite(loss):
-                raise ModelError(
-                    f"the loss became {loss} at step {step + 1}; {checkpoints.describe_last(saved)}; "
-                    "lower recipe.learning_rate or clip_norm, then run again"
-                )
-            validation = None
-            if (step + 1) % run.evaluate_every == 0 or step + 1 == run.total:
-                validation = validate(model, held_out, recipe, shared, held_out_targets)
-                better = (validation.agreement, -validation.loss) > done.best
-                stale = 0 if better else stale + 1
-                done = replace(
-                    done,
-                    best=(validation.agreement, -validation.loss) if better else done.best,
-                    best_step=step + 1 if better else done.best_step,
-                    curve=(*done.curve, _point(step + 1, run, loss, rate, validation, done, began)),
-                )
-                if better:
-                    checkpoints.keep_best()
-            watch(Progress(step + 1, run.total, step // run.steps_per_epoch, loss, rate, validation))
-            due = validation is not None or (recipe.checkpoint_every and (step + 1) % recipe.checkpoint_every == 0)
-            if stopping.is_set or (due and step + 1 < run.total):
-                elapsed = done.seconds + time.monotonic() - began
-                checkpoints.save(replace(done, step=step + 1, stale=stale, seconds=elapsed))
-                saved = step + 1
-            if stopping.is_set:
-                raise KeyboardInterrupt
-    checkpoints.load_best()
-    model.model.eval()
+    with Windows(model, taught.lessons, recipe, taught.features, ranks.rank, ranks.count) as windows:
+        optimizers = Optimizers(model.model, model.head, recipe, windows.total)
+        checkpoints = Checkpoints(folder / ".resume", model.model, optimizers, ranks)
+        done = started = checkpoints.restore() or Checkpoint()
+        learner = Learner(model, taught, windows, optimizers, recipe, ranks)
+        model.model.train()
+        if recipe.gradient_checkpointing:
+            checkpoint_activations(model, True)
+        if recipe.compile:
+            compile_layers(model)
+
+        def so_far(step: int) -> Checkpoint:
+            price = meter(learner.work, started.price) if meter else None
+            return replace(done, step=step, seconds=started.seconds + time.monotonic() - began, price=price)
+
+        every = recipe.evaluate_every or windows.per_epoch
+        with stop_between() as stopping:
+            for step in range(done.step, windows.total):
+                if recipe.patience is not None and done.stale >= recipe.patience:
+                    break
+                loss, rate = learner.step(step, checkpoints.describe_last)
+                validation = None
+                if (step + 1) % every == 0 or step + 1 == windows.total:
+                    at_end = (step + 1) % windows.per_epoch == 0 or step + 1 == windows.total
+                    validation = validate(
+                        model, held_out, recipe, taught.shared, free_tokens=free_tokens if at_end else None
+                    )
+                    better = (validation.agreement, -validation.loss) > done.best
+                    point = _point(step + 1, windows.per_epoch, loss, rate, validation, so_far(step + 1).seconds)
+                    done = replace(done, stale=0 if better else done.stale + 1, curve=(*done.curve, point))
+                    if better:
+                        done = replace(done, best=(validation.agreement, -validation.loss), best_step=step + 1)
+                        checkpoints.keep_best()
+                watch(Progress(step + 1, windows.total, step // windows.per_epoch, loss, rate, validation))
+                due = validation is not None or (recipe.checkpoint_every and (step + 1) % recipe.checkpoint_every == 0)
+                stopping.asked = ranks.any(stopping.asked)
+                if stopping.asked or (due and step + 1 < windows.total):
+                    checkpoints.save(so_far(step + 1))
+                stopping.raise_if_asked()
+        checkpoints.load_best()
+        last = so_far(int(done.curve[-1]["step"] or 0))
     if recipe.gradient_checkpointing:
         checkpoint_activations(model, False)
+    held = validate(model, held_out, recipe, taught.shared, free_tokens=free_tokens)
+    model.model.eval()
+    if not ranks.sharded:  # else the first process puts the weights together: `take_best`
+        fold(model)
+    work = learner.work
     return Training(
-        done.curve, int(done.curve[-1]["step"] or 0), done.best_step, done.seconds + time.monotonic() - began
+        curve=done.curve,
+        steps=last.step,
+        best_step=done.best_step,
+        seconds=last.seconds,
+        held_out=held,
+        padding=1 - work.tokens / work.padded if work.padded else 0.0,
+        price=last.price,
     )
+
+
+def take_best(model: Architecture, recipe: Recipe, folder: Path) -> None:
+    """Give a model, loaded as the training's was, the best state that a training in this folder left."""
+    choose(model, recipe)
+    trained = {name: p for name, p in model.model.named_parameters() if p.requires_grad}
+    for name, value in load_file(folder / ".resume" / "best.safetensors").items():
+        trained[name].data.copy_(value)
+    fold(model)
+
+
+class Learner:
+    """One optimizer step after another: the window's gradient, then the update."""
+
+    def __init__(
+        self,
+        model: Architecture,
+        taught: Lessons,
+        windows: Windows,
+        optimizers: Optimizers,
+        recipe: Recipe,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._model, self._taught, self._windows, self._recipe = model, taught, windows, recipe
+        self._ranks, self.optimizers, self.work = ranks, optimizers, Work()
+        self._objective = Objective.of(recipe)
+        self._trained = [p for p in model.model.parameters() if p.requires_grad]
+
+    def step(self, step: int, last: Callable[[], str] = lambda: "no checkpoint was written yet") -> tuple[float, float]:
+        """One optimizer step over a window; (loss per token, learning rate). ModelError, naming the `last` good
+        checkpoint, before an update that is no number.
+        """
+        loss = self.gradients(step)
+        norm = clip_gradients(self._trained, self._recipe.clip_norm, self._ranks)
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            what = f"loss became {loss}" if not math.isfinite(loss) else f"gradient's norm became {norm}"
+            raise ModelError(
+                f"the {what} at step {step + 1}; {last()}; lower recipe.learning_rate or clip_norm, then run again"
+            )
+        _seed(self._recipe, step, 1 << 30)  # rounding by chance is the same in every process
+        rate = self.optimizers.step(step)
+        self.optimizers.zero_grad()
+        return loss, rate
+
+    def gradients(self, step: int) -> float:
+        """Leave the window's gradient in every parameter; the loss per answer token."""
+        _seed(self._recipe, step, self._ranks.rank << 24)  # dropout, if any: a resumed run repeats it
+        tokens = sum(len(answer) for lesson in self._windows.lessons(step) for answer in lesson.answers)
+        share = self._windows.ready(step)
+        batches = micro_batches(share, self._recipe.micro_clips)
+        total = torch.zeros((), device=self._model.device)
+        for batch in batches:
+            loss = self._loss(batch)
+            (loss / tokens).backward()
+            total += loss.detach()
+            self.work.add(batch)
+        if self._ranks.sharded:
+            self._keep_step_with_the_others(step, len(batches))
+        self._ranks.sum_gradients(self._trained)
+        return self._ranks.total(float(total)) / tokens
+
+    def _loss(self, batch: Sequence[Ready]) -> torch.Tensor:
+        model, taught = self._model, self._taught
+        lessons = [ready.lesson for ready in batch]
+        with autocast(model, self._recipe):
+            states = model.answer_states(embed(model, batch, taught.features), [lesson.answers for lesson in lessons])
+        known = taught.targets.at(token_rows(lessons)) if taught.targets else None
+        ids = answer_tokens(lessons, model)
+        assert known is None or len(known) == len(ids), "teacher and student disagree on the number of answer tokens"
+        return fused_distillation(states, model.head.weight[: taught.shared], ids, self._objective, known)
+
+    def _keep_step_with_the_others(self, step: int, done: int) -> None:
+        """Sharded layers are gathered in every forward pass, by all processes or none: who has less to learn from runs
+        the first lesson again, for nothing.
+        """
+        window = self._windows.lessons(step)
+        most = math.ceil(math.ceil(len(window) / self._ranks.count) / self._recipe.micro_clips)
+        for _ in range(most - done):
+            again = [self._windows.one(window[0])]
+            (0 * self._loss(again)).backward()
 
 
 def checkpoint_activations(model: Architecture, on: bool) -> None:
@@ -134,129 +245,30 @@ def checkpoint_activations(model: Architecture, on: bool) -> None:
     getattr(model.model, f"{what}_checkpointing_{'enable' if on else 'disable'}")()
 
 
-@torch.no_grad()
-def validate(
-    model: Architecture,
-    held_out: Sequence[Lesson],
-    recipe: Recipe,
-    shared: int | None,
-    targets: Targets | None,
-) -> Validation:
-    """Loss per answer token, top-1 agreement per question and KL at T = 1 on held-out lessons."""
-    model.model.eval()
-    loss = kl = 0.0
-    tokens = right = questions = 0
-    for start in range(0, len(held_out), 2 * recipe.micro_clips):
-        batch = held_out[start : start + 2 * recipe.micro_clips]
-        logits, ids, taught = _forward(model, batch, recipe, shared, targets)
-        loss += float(distillation(logits, taught, ids, alpha=recipe.alpha, temperature=recipe.temperature))
-        if taught is not None:
-            kl += float(token_kl(logits, taught).sum())
-        lengths = [len(answer) for lesson in batch for answer in lesson.answers]
-        right += sum(bool(part.all()) for part in (logits.argmax(-1) == ids).split(lengths))
-        tokens += len(ids)
-        questions += len(lengths)
-    model.model.train()
-    return Validation(loss / tokens, right / questions, kl / tokens if targets is not None else None)
+def compile_layers(model: Architecture) -> None:
+    """torch.compile each layer of the language model in place: names and weights stay what they are."""
+    layers = model.language_model.layers
+    assert isinstance(layers, nn.ModuleList)
+    for layer in layers:
+        layer.compile(dynamic=True)
 
 
-class _Run:
-    """The part of a training that does not change from step to step."""
-
-    def __init__(
-        self,
-        model: Architecture,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        shared: int | None,
-        targets: Targets | None,
-    ) -> None:
-        self.model, self.lessons, self.recipe = model, lessons, recipe
-        self.shared, self.targets = shared, targets
-        self.steps_per_epoch = math.ceil(len(lessons) / recipe.batch_clips)
-        self.total = min(recipe.epochs * self.steps_per_epoch, recipe.max_steps or 2**62)
-        self.evaluate_every = recipe.evaluate_every or self.steps_per_epoch
-        self.optimizers = Optimizers(model.model, model.head, recipe, self.total)
-        self._orders: dict[int, list[int]] = {}
-
-    def step(self, step: int) -> tuple[float, float]:
-        """One optimizer step over `batch_clips` lessons in micro-batches; (loss per token, learning rate)."""
-        torch.manual_seed(self.recipe.seed * 2**31 + step)  # dropout, if any: a resumed run repeats it
-        window = [self.lessons[i] for i in self._indices(step)]
-        tokens = sum(len(answer) for lesson in window for answer in lesson.answers)
-        total = 0.0
-        for start in range(0, len(window), self.recipe.micro_clips):
-            batch = window[start : start + self.recipe.micro_clips]
-            logits, ids, taught = _forward(self.model, batch, self.recipe, self.shared, self.targets)
-            loss = distillation(logits, taught, ids, alpha=self.recipe.alpha, temperature=self.recipe.temperature)
-            (loss / tokens).backward()
-            total += float(loss.detach())
-        clip_gradients(self.model.model.parameters(), self.recipe.clip_norm)
-        rate = self.optimizers.step(step)
-        self.optimizers.zero_grad()
-        return total / tokens, rate
-
-    def _indices(self, step: int) -> list[int]:
-        epoch, at = divmod(step, self.steps_per_epoch)
-        if epoch not in self._orders:
-            self._orders = {epoch: epoch_order(len(self.lessons), self.recipe.seed, epoch)}
-        return self._orders[epoch][at * self.recipe.batch_clips : (at + 1) * self.recipe.batch_clips]
-
-
-def _forward(
-    model: Architecture, batch: Sequence[Lesson], recipe: Recipe, shared: int | None, targets: Targets | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Logits at answer positions cut to the shared ids, the answer ids, and the teacher's logits if there is one."""
-    use_bf16 = recipe.precision == "auto" and model.device.type == "cuda" and torch.cuda.is_bf16_supported()
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=use_bf16):
-        prepared = [prepare_clip(model, lesson.clip, lesson.questions) for lesson in batch]
-        states = model.answer_states(model.embed(prepared), [lesson.answers for lesson in batch])
-        logits = model.logits(states)[:, :shared]
-    ids = torch.tensor([t for lesson in batch for a in lesson.answers for t in a], device=model.device)
-    taught = None
-    if targets is not None:
-        taught = targets.logits(torch.tensor(token_rows(batch), device=model.device))
-        assert len(taught) == len(ids), "teacher and student disagree on the number of answer tokens"
-    return logits, ids, taught
+def _seed(recipe: Recipe, step: int, stream: int) -> None:
+    torch.manual_seed(recipe.seed * 2**31 + step + stream)
 
 
 def _point(
-    step: int, run: _Run, loss: float, rate: float, validation: Validation, done: Checkpoint, began: float
+    step: int, per_epoch: int, loss: float, rate: float, validation: Validation, seconds: float
 ) -> dict[str, float | None]:
     return {
         "step": step,
-        "epoch": step / run.steps_per_epoch,
+        "epoch": step / per_epoch,
         "loss": loss,
         "val_loss": validation.loss,
         "val_agreement": validation.agreement,
+        "val_token_agreement": validation.token_agreement,
+        "val_free_agreement": validation.free_agreement,
         "val_kl": validation.kl,
         "learning_rate": rate,
-        "seconds": done.seconds + time.monotonic() - began,
+        "seconds": seconds,
     }
-
-
-class _Stopping:
-    is_set = False
-
-
-@contextmanager
-def _stop_after_step() -> Iterator[_Stopping]:
-    """The first Ctrl-C or SIGTERM lets the running step finish; a second one interrupts at once."""
-    stopping = _Stopping()
-    before: dict[int, object] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set:
-            raise KeyboardInterrupt
-        stopping.is_set = True
-
-    try:
-        for wanted in (signal.SIGINT, signal.SIGTERM):
-            before[wanted] = signal.signal(wanted, stop)
-    except ValueError:
-        pass  # not the main thread: whoever runs us handles signals
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]

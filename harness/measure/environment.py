@@ -27,8 +27,9 @@ LIBRARIES = (
 
 
 def device_of_choice() -> torch.device:
-    """The first CUDA device, or the CPU."""
-    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    """The first CUDA device (the launcher's choice, in one of several processes), or the CPU."""
+    own = os.environ.get("LOCAL_RANK", "0")
+    return torch.device(f"cuda:{own}" if torch.cuda.is_available() else "cpu")
 
 
 def device_slug(device: torch.device) -> str:

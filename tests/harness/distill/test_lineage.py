@@ -15,7 +15,8 @@ import torch
 
 from harness.artifact import Store
 from harness.distill.arms import ARMS, arm_recipe
-from harness.distill.lineage import Lineage, Watcher
+from harness.distill.lineage import Lineage
+from harness.distill.making import Watcher
 from harness.distill.targets import load_targets
 from harness.distill.train import train
 from harness.errors import ArtifactError, ModelError, UsageError
@@ -198,7 +199,7 @@ def test_a_bf16_student_is_trained_in_fp32_and_saved_in_bf16(
         trained.append(model.dtype)
         return train(model, *arguments, **options)
 
-    monkeypatch.setattr("harness.distill.lineage.train", watched)
+    monkeypatch.setattr("harness.distill.making.train", watched)
     made = found.student("hard-labels")
     assert set(trained) == {torch.float32}
     assert kind.load(made.folder).dtype == torch.bfloat16

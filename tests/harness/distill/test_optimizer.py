@@ -1,7 +1,8 @@
-"""The schedule's shape, and who is moved by Muon and who by AdamW."""
+"""The schedule's shape, who is moved by Muon and who by AdamW, and which AdamW a recipe takes."""
 
 from __future__ import annotations
 
+import io
 from itertools import pairwise
 from typing import Any
 
@@ -9,8 +10,17 @@ import pytest
 import torch
 from torch import nn
 
+from harness.distill.adamw import LeanAdamW
 from harness.distill.optimizer import Optimizers, clip_gradients, schedule
+from harness.errors import ModelError
 from harness.pair import Recipe
+from harness.plan.training import moment_bytes
+
+MASTERS = {"fp32": torch.float32, "stochastic": torch.bfloat16, "kahan": torch.bfloat16}
+KINDS = [
+    ("muon", "fp32"),
+    *((optimizer, master) for optimizer in ("adamw", "adamw-8bit") for master in MASTERS),
+]
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -54,11 +64,11 @@ def test_a_training_of_a_few_steps_has_a_rate_at_each(kind: str, total: int, war
 class Tiny(nn.Module):
     """One of everything: a table, a matrix with its bias, a norm, a patch convolution, a head."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.embed, self.linear, self.norm = nn.Embedding(5, 8), nn.Linear(8, 8), nn.LayerNorm(8)
-        self.conv, self.head = nn.Conv2d(3, 8, 2), nn.Linear(8, 5, bias=False)
+        self.embed, self.linear, self.norm = nn.Embedding(5, width), nn.Linear(width, width), nn.LayerNorm(width)
+        self.conv, self.head = nn.Conv2d(3, width, 2), nn.Linear(width, 5, bias=False)
 
     def push(self) -> None:
         """A gradient of ones everywhere."""
@@ -133,21 +143,84 @@ def test_weight_decay_spares_norms_and_biases() -> None:
     assert decayed == {name for name, p in model.named_parameters() if p.ndim >= 2}
 
 
-def test_optimizers_continue_from_their_state() -> None:
+@pytest.mark.parametrize(("optimizer", "master"), KINDS)
+def test_optimizers_continue_from_their_state(optimizer: str, master: str) -> None:
+    """Through a file, as a checkpoint holds it."""
+    wanted = recipe(optimizer=optimizer, master=master)
+
     def after_four_steps(resumed: bool) -> list[torch.Tensor]:
-        model = Tiny()
-        optimizers = Optimizers(model, model.head, recipe(optimizer="muon"), 10)
+        model = Tiny(width=72).to(MASTERS[master])
+        optimizers = Optimizers(model, model.head, wanted, 10)
         for step in range(4):
             if resumed and step == 2:
-                state = optimizers.state_dict()
-                optimizers = Optimizers(model, model.head, recipe(optimizer="muon"), 10)
-                optimizers.load_state_dict(state)
+                held = io.BytesIO()
+                torch.save(optimizers.state_dict(), held)
+                held.seek(0)
+                optimizers = Optimizers(model, model.head, wanted, 10)
+                optimizers.load_state_dict(torch.load(held, weights_only=True))
+            torch.manual_seed(step)
             model.push()
             optimizers.step(step)
             optimizers.zero_grad()
         return [p.detach() for p in model.parameters()]
 
     assert all(map(torch.equal, after_four_steps(False), after_four_steps(True)))
+
+
+@pytest.mark.parametrize(("optimizer", "master"), KINDS)
+def test_every_kind_moves_what_is_trained_and_nothing_else(optimizer: str, master: str) -> None:
+    model = Tiny(width=72).to(MASTERS[master])
+    model.embed.requires_grad_(False)
+    optimizers = Optimizers(model, model.head, recipe(optimizer=optimizer, master=master), 100)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for _ in range(2):
+        model.push()
+        model.norm.bias.grad = None
+        optimizers.step(20)
+    stayed = {name for name, p in model.named_parameters() if torch.equal(p, before[name])}
+    assert stayed == {"embed.weight", "norm.bias"}
+
+
+def test_a_recipe_takes_torchs_adamw_for_fp32_and_ours_for_less() -> None:
+    for optimizer, master in KINDS[1:]:
+        model = Tiny().to(MASTERS[master])
+        (found,) = Optimizers(model, model.head, recipe(optimizer=optimizer, master=master), 10)._optimizers
+        assert type(found) is (torch.optim.AdamW if (optimizer, master) == ("adamw", "fp32") else LeanAdamW)
+
+
+@pytest.mark.parametrize(
+    ("master", "dtype", "told"),
+    [
+        ("fp32", torch.bfloat16, "fp32 trains fp32 weights, the student's are bf16: load it as fp32"),
+        ("kahan", torch.float16, "kahan trains bf16 weights, the student's are fp16: load it as bf16"),
+    ],
+)
+def test_weights_in_which_updates_would_be_lost_are_refused(master: str, dtype: torch.dtype, told: str) -> None:
+    model = Tiny().to(dtype)
+    with pytest.raises(ModelError, match=told):
+        Optimizers(model, model.head, recipe(master=master), 10)
+    model.requires_grad_(False)
+    model.linear.float().requires_grad_(True)
+    Optimizers(model, model.head, recipe(), 10)  # frozen weights are of any type: adapters' are
+
+
+@pytest.mark.parametrize(("optimizer", "master"), KINDS[1:])
+def test_the_state_of_real_models_is_as_large_as_plan_says(build: Any, optimizer: str, master: str) -> None:
+    for side in ("teacher", "student"):
+        model = build(side, scale={})
+        model.model.to(MASTERS[master])
+        optimizers = Optimizers(model.model, model.head, recipe(optimizer=optimizer, master=master), 10)
+        for p in model.model.parameters():
+            p.grad = torch.ones_like(p)
+        optimizers.step(0)
+        moments = remainders = 0
+        for state in optimizers._optimizers[0].state.values():
+            sizes = {name: value.nbytes for name, value in state.items() if torch.is_tensor(value) and name != "step"}
+            remainders += sizes.pop("remainder", 0)
+            moments += sum(sizes.values())
+        trained = [p.numel() for p in model.model.parameters()]
+        assert moments == sum(moment_bytes(size, eight_bit=optimizer == "adamw-8bit") for size in trained)
+        assert remainders == (2 * sum(trained) if master == "kahan" else 0)
 
 
 def test_gradients_are_clipped_by_their_joint_norm() -> None:

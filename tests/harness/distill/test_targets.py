@@ -25,10 +25,14 @@ def forced(model: Any, lessons: list[Lesson]) -> torch.Tensor:
         return model.logits(model.answer_states(embedded, [lesson.answers for lesson in lessons]))
 
 
+def states(targets: Targets) -> torch.Tensor:
+    return targets.rows.at(range(targets.rows.total))["hidden"]
+
+
 def test_states_times_head_are_the_teachers_own_logits_over_the_shared_ids(
     knowing: Any, targets: Targets, taught: list[Lesson], lineage: Any
 ) -> None:
-    mine = targets.logits(torch.tensor(token_rows(taught)))
+    mine = targets.logits(token_rows(taught))
     theirs = forced(knowing, taught)
     assert mine.shape == (len(theirs), lineage.shared_vocabulary)
     assert theirs.shape[1] > lineage.shared_vocabulary, "rows beyond the shared ids were cut"
@@ -41,13 +45,13 @@ def test_rows_follow_their_questions_into_any_order_of_lessons(
     some = [taught[7], taught[2], taught[9]]
     rows = token_rows(some)
     assert rows != sorted(rows)
-    mine, theirs = targets.logits(torch.tensor(rows)), forced(knowing, some)
+    mine, theirs = targets.logits(rows), forced(knowing, some)
     torch.testing.assert_close(mine, theirs[:, : lineage.shared_vocabulary], atol=1e-5, rtol=1e-5)
 
 
 def test_the_teachers_answer_is_the_top_of_its_own_logits(targets: Targets, taught: list[Lesson]) -> None:
     """So states are neither a token early nor a token late, up to the ending token."""
-    top = targets.logits(torch.tensor(token_rows(taught))).argmax(-1).tolist()
+    top = targets.logits(token_rows(taught)).argmax(-1).tolist()
     at = 0
     for lesson in taught:
         for answer in lesson.answers:
@@ -86,7 +90,7 @@ def test_blank_frames_change_what_the_teacher_knows(
         batch_clips=5,
     )
     unseen = load_targets(tmp_path, torch.device("cpu"))
-    first = [targets.hidden[targets.first_row[item.id]] - unseen.hidden[unseen.first_row[item.id]] for item in items]
+    first = [states(targets)[targets.first_row[i.id]] - states(unseen)[unseen.first_row[i.id]] for i in items]
     assert torch.stack(first).abs().amax(-1).min() > 1e-3
 
 
@@ -98,7 +102,7 @@ def test_padding_rows_of_the_teachers_head_do_not_matter(
     with torch.no_grad():
         teacher.head.weight[lineage.shared_vocabulary :] *= 0.5
     make_targets(teacher, items, lineage.shared_vocabulary, tmp_path, max_new_tokens=4, batch_clips=5)
-    for name in ("targets.safetensors", "answers.json"):
+    for name in ("rows-00000.safetensors", "rows.json", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (targets_folder / name).read_bytes()
 
 
@@ -108,7 +112,7 @@ def test_the_way_clips_are_batched_changes_nothing(
     make_targets(knowing, items, lineage.shared_vocabulary, tmp_path, max_new_tokens=4, batch_clips=1)
     alone = load_targets(tmp_path, torch.device("cpu"))
     assert alone.answers == targets.answers
-    torch.testing.assert_close(alone.hidden, targets.hidden, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(states(alone), states(targets), atol=1e-5, rtol=1e-5)
 
 
 # --- what cannot be aligned is refused
@@ -123,7 +127,7 @@ def test_a_teacher_that_speaks_in_ids_of_its_own_is_refused(teacher: Any, items:
     """An untrained teacher says anything, its padding rows included."""
     with pytest.raises(ModelError, match="needs the ids"):
         make_targets(teacher, items, 300, tmp_path, max_new_tokens=4, batch_clips=12)
-    assert not list(tmp_path.iterdir()), "and nothing is written"
+    assert not list(tmp_path.rglob("*.safetensors")), "and nothing is written"
 
 
 def test_lessons_check_their_spelling_again(items: Any, targets: Targets, student: Any) -> None:
@@ -164,7 +168,7 @@ def test_targets_survive_on_disk_only_whole(targets_folder: Path, tmp_path: Path
 
     folder = tmp_path / "targets"
     shutil.copytree(targets_folder, folder)
-    weights = folder / "targets.safetensors"
+    weights = folder / "rows-00000.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(SafetensorError):
         load_targets(folder, torch.device("cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from harness.distill import train as loop
-from harness.distill.lessons import Lesson, gold_lessons
-from harness.distill.loss import distillation
+from harness.distill.batches import Windows
+from harness.distill.lessons import Lesson, gold_lessons, token_rows
+from harness.distill.loss import Objective, distillation
 from harness.distill.targets import Targets
-from harness.distill.train import Progress, Training, train, validate
+from harness.distill.train import Learner, Lessons, Progress, Training, train
+from harness.distill.trained import choose
+from harness.distill.validation import Held, answer_tokens, validate
 from harness.errors import ModelError
 from harness.pair import Recipe
 from models.interface import Architecture
@@ -59,11 +62,18 @@ def gradients(
     shared: int | None = None,
     targets: Targets | None = None,
 ) -> tuple[Weights, float]:
-    run = loop._Run(model, lessons, recipe, shared, targets)
+    choose(model, recipe)
     kept = Kept(model)
-    run.optimizers = kept  # type: ignore[assignment]
-    loss, _ = run.step(0)
+    taught = Lessons(lessons, targets, shared=shared)
+    learner = Learner(model, taught, Windows(model, lessons, recipe, None), kept, recipe)  # type: ignore[arg-type]
+    loss, _ = learner.step(0)
     return kept.gradients, loss
+
+
+def logits_of(model: Architecture, lessons: list[Lesson]) -> torch.Tensor:
+    with torch.no_grad():
+        embedded = model.embed([model.prepare(lesson.clip.frames(), lesson.questions) for lesson in lessons])
+        return model.logits(model.answer_states(embedded, [lesson.answers for lesson in lessons]))
 
 
 def test_sixteen_micro_batches_of_one_are_one_batch_of_sixteen(
@@ -84,9 +94,8 @@ def test_the_loss_is_divided_by_the_answer_tokens_of_the_window(
 ) -> None:
     shared, four = lineage.shared_vocabulary, taught[:4]
     _, loss = gradients(pupil, four, recipe(micro_clips=2), shared, targets)
-    with torch.no_grad():
-        logits, ids, known = loop._forward(pupil, four, recipe(), shared, targets)
-        total = distillation(logits, known, ids, alpha=0.7, temperature=3.0)
+    known, ids = targets.logits(token_rows(four)), answer_tokens(four, pupil)
+    total = distillation(logits_of(pupil, four)[:, :shared], known, ids, Objective(alpha=0.7, temperature=3.0))
     assert loss == pytest.approx(
         float(total) / sum(len(answer) for lesson in four for answer in lesson.answers), rel=1e-5
     )
@@ -129,7 +138,7 @@ def test_a_training_with_checkpointing_ends_with_the_same_weights(
     found = []
     for number, switch in enumerate((False, True)):
         model = build("student", scale={})
-        train(model, gold, gold[:2], recipe(gradient_checkpointing=switch), tmp_path / str(number))
+        train(model, Lessons(gold), Held(gold[:2]), recipe(gradient_checkpointing=switch), tmp_path / str(number))
         found.append(weights(model))
     for name in found[0]:
         torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
@@ -144,7 +153,13 @@ def test_a_lesson_is_learnt_to_its_ending_token(
     """Free-running afterwards: the very answers, each ended where it ends. An error of one in the shift would show."""
     lesson = gold[0]
     assert len(set(map(len, lesson.answers))) > 1
-    train(pupil, [lesson], [lesson], recipe(epochs=120, evaluate_every=10, patience=6, optimizer="muon"), tmp_path)
+    train(
+        pupil,
+        Lessons([lesson]),
+        Held([lesson]),
+        recipe(epochs=120, evaluate_every=10, patience=6, optimizer="muon"),
+        tmp_path,
+    )
     with torch.inference_mode():
         said = pupil.generate(pupil.embed([pupil.prepare(lesson.clip.frames(), lesson.questions)]), 8)[0]
     assert [tuple(answer) for answer in said] == list(lesson.answers)
@@ -154,43 +169,42 @@ def test_distilling_brings_the_student_towards_the_teacher(
     pupil: Architecture, taught: list[Lesson], targets: Targets, lineage: Any, recipe: Recipes, tmp_path: Path
 ) -> None:
     shared = lineage.shared_vocabulary
-    before = validate(pupil, taught, recipe(), shared, targets)
-    done = train(
-        pupil,
-        taught,
-        taught,
-        recipe(epochs=4, optimizer="muon"),
-        tmp_path,
-        shared=shared,
-        targets=targets,
-        held_out_targets=targets,
-    )
-    after = validate(pupil, taught, recipe(), shared, targets)
+    held_out = Held(taught, targets)
+    before = validate(pupil, held_out, recipe(), shared)
+    lessons = Lessons(taught, targets, shared=shared)
+    done = train(pupil, lessons, held_out, recipe(epochs=4, optimizer="muon"), tmp_path, free_tokens=4)
+    after = validate(pupil, held_out, recipe(), shared)
+    assert dataclasses.replace(done.held_out, free_agreement=None) == after
     assert before.kl is not None
     assert after.kl is not None
     assert after.kl < 0.5 * before.kl
     assert after.loss < before.loss
     assert [point["step"] for point in done.curve] == [3, 6, 9, 12]
-    assert {"step", "loss", "val_loss", "val_agreement", "val_kl", "learning_rate", "seconds"} <= done.curve[0].keys()
+    for name in ("loss", "val_loss", "val_agreement", "val_token_agreement", "val_free_agreement", "val_kl", "seconds"):
+        assert all(point[name] is not None for point in done.curve), name
 
 
 def test_agreement_counts_answers_whose_every_token_is_the_top(
     pupil: Architecture, gold: list[Lesson], recipe: Recipes
 ) -> None:
-    with torch.no_grad():
-        logits, _, _ = loop._forward(pupil, gold, recipe(), None, None)
+    logits = logits_of(pupil, gold)
     right = at = 0
     for answer in (answer for lesson in gold for answer in lesson.answers):
         right += logits[at : at + len(answer)].argmax(-1).tolist() == list(answer)
         at += len(answer)
-    found = validate(pupil, gold, recipe(), None, None)
+    found = validate(pupil, Held(gold), recipe(), None, free_tokens=8)
     assert found.agreement == right / sum(len(lesson.answers) for lesson in gold)
     assert found.kl is None
+    assert found.token_agreement == (logits.argmax(-1) == answer_tokens(gold, pupil)).double().mean()
+    with torch.inference_mode():
+        said = pupil.generate(pupil.embed([pupil.prepare(le.clip.frames(), le.questions) for le in gold]), 8)
+    same = [tuple(a) == b for row, le in zip(said, gold, strict=True) for a, b in zip(row, le.answers, strict=True)]
+    assert found.free_agreement == sum(same) / len(same)
 
 
 def test_a_watcher_is_told_every_step(pupil: Architecture, gold: list[Lesson], recipe: Recipes, tmp_path: Path) -> None:
     told: list[Progress] = []
-    train(pupil, gold, gold[:2], recipe(epochs=2, evaluate_every=4), tmp_path, watch=told.append)
+    train(pupil, Lessons(gold), Held(gold[:2]), recipe(epochs=2, evaluate_every=4), tmp_path, watch=told.append)
     assert [(p.step, p.total, p.epoch) for p in told] == [(n, 6, (n - 1) // 3) for n in range(1, 7)]
     assert [p.step for p in told if p.validation] == [4, 6]
 
@@ -203,11 +217,11 @@ def test_early_stopping_gives_back_the_best_state(
 ) -> None:
     """A rate that ruins the model: the first evaluations are the best, and patience ends it."""
     ruin = recipe(epochs=20, evaluate_every=1, patience=3, learning_rate=0.3)
-    done = train(pupil, gold, gold[:3], ruin, tmp_path)
+    done = train(pupil, Lessons(gold), Held(gold[:3]), ruin, tmp_path)
     scores = [(point["val_agreement"], -(point["val_loss"] or 0)) for point in done.curve]
     assert scores.index(max(scores)) == done.best_step - 1
     assert done.steps == len(scores) == done.best_step + 3 < 60
-    again = validate(pupil, gold[:3], ruin, None, None)
+    again = validate(pupil, Held(gold[:3]), ruin, None)
     assert (again.agreement, -again.loss) == max(scores)
 
 
@@ -215,9 +229,9 @@ def test_without_patience_it_runs_to_the_end_and_still_keeps_the_best(
     pupil: Architecture, gold: list[Lesson], recipe: Recipes, tmp_path: Path
 ) -> None:
     ruin = recipe(epochs=3, evaluate_every=1, learning_rate=0.3)
-    done = train(pupil, gold, gold[:3], ruin, tmp_path)
+    done = train(pupil, Lessons(gold), Held(gold[:3]), ruin, tmp_path)
     assert done.steps == 9
-    assert validate(pupil, gold[:3], ruin, None, None).loss == min(
+    assert validate(pupil, Held(gold[:3]), ruin, None).loss == min(
         point["val_loss"] or 0 for point in done.curve if point["step"] == done.best_step
     )
 
@@ -229,8 +243,9 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(
         if progress.step == 5:
             pupil.head.weight.data.fill_(float("nan"))
 
+    slow = recipe(epochs=3, checkpoint_every=2, evaluate_every=9)
     with pytest.raises(ModelError) as caught:
-        train(pupil, gold, gold[:2], recipe(epochs=3, checkpoint_every=2, evaluate_every=9), tmp_path, watch=spoil)
+        train(pupil, Lessons(gold), Held(gold[:2]), slow, tmp_path, watch=spoil)
     assert str(caught.value) == (
         f"the loss became nan at step 6; the last good checkpoint is of step 4 in {tmp_path / '.resume'}; "
         "lower recipe.learning_rate or clip_norm, then run again"
@@ -242,7 +257,7 @@ def test_a_loss_that_is_no_number_at_once_says_that_there_is_no_checkpoint(
 ) -> None:
     pupil.head.weight.data.fill_(float("nan"))
     with pytest.raises(ModelError, match="at step 1; no checkpoint was written yet"):
-        train(pupil, gold, gold[:2], recipe(), tmp_path)
+        train(pupil, Lessons(gold), Held(gold[:2]), recipe(), tmp_path)
 
 
 # --- stopped and resumed
@@ -257,7 +272,7 @@ class Course:
     def run(self, folder: Path, watch: Callable[[Progress], None] = lambda p: None) -> tuple[Weights, Training]:
         config = {**self._config, "text_config": {**self._config["text_config"], "attention_dropout": 0.2}}
         model = self._build("student", scale={}, config=config)
-        done = train(model, self._lessons, self._lessons[:2], self._recipe, folder, watch=watch)
+        done = train(model, Lessons(self._lessons), Held(self._lessons[:2]), self._recipe, folder, watch=watch)
         return weights(model), done
 
     def stop_at(self, step: int, folder: Path) -> None:
@@ -330,7 +345,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from harness.distill.lessons import gold_lessons
-from harness.distill.train import train
+from harness.distill.train import Lessons, train
+from harness.distill.validation import Held
 from harness.pair import Recipe, load_pair
 from harness.qa.datasets import load_items, load_lexicon
 from models.interface import architecture
@@ -347,12 +363,12 @@ lessons = gold_lessons(load_items(pair.data, "test"), student)[:6]
 def watch(progress):
     if progress.step == at:
         os.kill(os.getpid(), getattr(signal, name))
-train(student, lessons, lessons[:2], recipe, folder, watch=watch)
+train(student, Lessons(lessons), Held(lessons[:2]), recipe, folder, watch=watch)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "left"), [("SIGKILL", "step-4"), ("SIGTERM", "step-5")])
+@pytest.mark.parametrize(("name", "left"), [("SIGKILL", "step-4"), ("SIGTERM", "step-5"), ("SIGUSR1", "step-5")])
 def test_a_process_that_is_killed_is_continued_by_another(
     course: Course, unbroken: tuple[Weights, Training], tmp_path: Path, name: str, left: str
 ) -> None:
