@@ -1,17 +1,21 @@
 """Optimizers and the learning-rate schedule of a recipe.
 
-`adamw` is the default. `muon` (Jordan et al., 2024, torch.optim.Muon) orthogonalises the updates of hidden weight
-matrices, with AdamW for embeddings, heads, norms and biases: at toy sizes it learns in a tenth of AdamW's steps.
+`adamw` is the default; with 8-bit moments, or for bf16 weights, it is that of `adamw.py`. `muon` (Jordan et al., 2024,
+torch.optim.Muon) orthogonalises the updates of hidden weight matrices, with AdamW for embeddings, heads, norms and
+biases: at toy sizes it learns in a tenth of AdamW's steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from harness.distill.adamw import LeanAdamW
+from harness.errors import ModelError
 
 if TYPE_CHECKING:
     from harness.pair import Recipe
@@ -28,13 +32,12 @@ class Optimizers:
         decay = [p for p in rest if p.ndim >= 2]
         no_decay = [p for p in rest if p.ndim < 2]
         self._optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(
+            _adamw(
                 [
                     {"params": decay, "weight_decay": recipe.weight_decay},
                     {"params": no_decay, "weight_decay": 0.0},
                 ],
-                lr=recipe.learning_rate,
-                betas=(recipe.betas[0], recipe.betas[1]),
+                recipe,
             )
         ]
         self._rates = [recipe.learning_rate]
@@ -83,6 +86,37 @@ def schedule(step: int, total: int, recipe: Recipe) -> float:
         return final + (1 - final) * min(1.0, (total - step) / falling)
     progress = (step - rising) / max(1, total - rising)
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _adamw(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    """torch's own where weights and moments are fp32; else ours. ModelError for bf16 weights that the recipe does not
+    know of: every small update of them would be rounded away.
+    """
+    wanted = torch.float32 if recipe.master == "fp32" else torch.bfloat16
+    found = {parameter.dtype for group in groups for parameter in group["params"]} - {wanted, torch.float32}
+    if found:
+        raise ModelError(
+            f"recipe.master: {recipe.master} trains {_name(wanted)} weights, the student's are "
+            f"{', '.join(sorted(map(_name, found)))}: load it as {_name(wanted)}; stochastic and kahan train bf16"
+        )
+    betas = (recipe.betas[0], recipe.betas[1])
+    eight_bit = recipe.optimizer == "adamw-8bit"
+    if recipe.master == "fp32":
+        if not eight_bit:
+            return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas)
+        return LeanAdamW(groups, lr=recipe.learning_rate, betas=betas, eight_bit=True)
+    return LeanAdamW(
+        groups,
+        lr=recipe.learning_rate,
+        betas=betas,
+        eight_bit=eight_bit,
+        rounding=recipe.master,
+        seed=recipe.seed,
+    )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, str(dtype))
 
 
 def _trained(model: nn.Module) -> list[nn.Parameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -204,23 +205,17 @@ def test_weights_in_which_updates_would_be_lost_are_refused(master: str, dtype: 
     Optimizers(model, model.head, recipe(), 10)  # frozen weights are of any type: adapters' are
 
 
-@pytest.mark.parametrize(("optimizer", "master"), KINDS[1:])
-def test_the_state_of_real_models_is_as_large_as_plan_says(build: Any, optimizer: str, master: str) -> None:
-    for side in ("teacher", "student"):
-        model = build(side, scale={})
-        model.model.to(MASTERS[master])
-        optimizers = Optimizers(model.model, model.head, recipe(optimizer=optimizer, master=master), 10)
-        for p in model.model.parameters():
-            p.grad = torch.ones_like(p)
-        optimizers.step(0)
-        moments = remainders = 0
-        for state in optimizers._optimizers[0].state.values():
-            sizes = {name: value.nbytes for name, value in state.items() if torch.is_tensor(value) and name != "step"}
-            remainders += sizes.pop("remainder", 0)
-            moments += sum(sizes.values())
-        trained = [p.numel() for p in model.model.parameters()]
-        assert moments == sum(moment_bytes(size, eight_bit=optimizer == "adamw-8bit") for size in trained)
-        assert remainders == (2 * sum(trained) if master == "kahan" else 0)
+@pytest.mark.parametrize(("optimizer", "master"), [("adamw", "fp32"), ("adamw-8bit", "stochastic")])
+def test_the_state_of_real_models_is_as_large_as_plan_says(model: Any, optimizer: str, master: str) -> None:
+    network = deepcopy(model.model).to(MASTERS[master])
+    optimizers = Optimizers(network, network.lm_head, recipe(optimizer=optimizer, master=master), 10)
+    for p in network.parameters():
+        p.grad = torch.ones_like(p)
+    optimizers.step(0)
+    states = optimizers._optimizers[0].state.values()
+    held = sum(value.nbytes for state in states for name, value in state.items() if name != "step")
+    sizes = [p.numel() for p in network.parameters()]
+    assert held == sum(moment_bytes(size, eight_bit=optimizer == "adamw-8bit") for size in sizes)
 
 
 def test_gradients_are_clipped_by_their_joint_norm() -> None:
