@@ -15,7 +15,7 @@ from harness.plan.flops import Flops, decode_bytes, flops, kv_bytes_per_token
 from harness.plan.inference import Need, needed
 from harness.plan.shapes import Shapes, shapes_of
 from harness.plan.tokens import ClipTokens, clip_tokens, most, most_frames_in_context, require_frames
-from harness.plan.training import MODES, Lesson, TrainingMemory, training_memory
+from harness.plan.training import MODES, Lesson, Mode, TrainingMemory, mode_of, training_memory
 from harness.plan.weights import Quantised, WeightBytes, parameters_by_part, quantised_by_part, weight_bytes
 from models.interface import FORMATS
 
@@ -92,7 +92,8 @@ class Plan:
     questions: int  # on a clip, in training
     micro_clips: int
     batch_clips: int  # clips that the teacher answers at once
-    gradient_checkpointing: bool  # the recipe's
+    mode: str  # the recipe's, and whether it checkpoints
+    gradient_checkpointing: bool
     cards: dict[str, int]
     sides: tuple[SidePlan, SidePlan]
     forms: tuple[FormPlan, ...]
@@ -142,7 +143,7 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
 
     student = shapes["student"]
 
-    def training_plan(mode: str, checkpointed: bool) -> TrainingPlan:
+    def training_plan(mode: Mode, checkpointed: bool) -> TrainingPlan:
         def memory(count: int) -> TrainingMemory:
             lesson = Lesson(
                 frames=count,
@@ -151,14 +152,16 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
                 questions=questions,
                 answer_tokens=new_tokens,
                 shared=min(one.text.vocabulary for one in shapes.values()),
-                teacher_width=shapes["teacher"].text.width,
+                teacher_width=0 if pair.recipe.top_k else shapes["teacher"].text.width,
             )
-            return training_memory(student, MODES[mode], lesson, checkpointed=checkpointed)
+            return training_memory(student, mode, lesson, checkpointed=checkpointed)
 
         limit = most_frames_in_context(student, size, new_tokens, questions=questions)
         fits = _most_on(cards, limit, lambda count: memory(count).total)
-        return TrainingPlan(mode, MODES[mode].told, checkpointed, memory(frames), fits)
+        return TrainingPlan(mode.name, mode.told, checkpointed, memory(frames), fits)
 
+    own = mode_of(pair.recipe)
+    modes = dict.fromkeys([*MODES.values(), own])
     return Plan(
         pair=pair.name,
         frames=frames,
@@ -167,6 +170,7 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
         questions=questions,
         micro_clips=pair.recipe.micro_clips,
         batch_clips=pair.evaluation.batch_clips,
+        mode=own.name,
         gradient_checkpointing=pair.recipe.gradient_checkpointing,
         cards=cards,
         sides=(
@@ -177,7 +181,7 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
         targets=form_plan(
             Form("targets", "teacher", pair.recipe.teacher_format), pair.evaluation.batch_clips, questions
         ),
-        training=tuple(training_plan(mode, checkpointed) for mode in MODES for checkpointed in (True, False)),
+        training=tuple(training_plan(mode, checkpointed) for mode in modes for checkpointed in (True, False)),
     )
 
 

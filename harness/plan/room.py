@@ -19,7 +19,7 @@ from harness.plan.inference import GB, needed, require_fits
 from harness.plan.planning import default_size
 from harness.plan.shapes import Shapes
 from harness.plan.tokens import require_frames
-from harness.plan.training import MODES, Lesson, training_memory
+from harness.plan.training import Lesson, mode_of, training_memory
 from models.interface import architecture, saved_dtype
 
 
@@ -30,7 +30,7 @@ def require_room(pair: Pair, spec: ModelSpec, folder: Path, format_name: str, de
     no CUDA context to pay for. UsageError for more frames than the context holds, ModelFault for a folder that is no
     checkpoint of this architecture.
     """
-    shapes = _shapes(spec.architecture, folder, json.dumps(spec.sizes, sort_keys=True))
+    shapes = shapes_in(spec, folder)
     frames, size = pair.data.frames, default_size(pair)
     new_tokens = max(pair.evaluation.max_new_tokens, pair.latency.new_tokens)
     name = spec.weights or folder.name
@@ -49,7 +49,7 @@ def require_room_to_train(pair: Pair, folder: Path, device: torch.device) -> Non
     On a CPU only weights, gradients and optimizer are asked for: its activations are not autocast.
     """
     recipe, split = pair.recipe, pair.data.splits[pair.recipe.split]
-    shapes = _shapes(pair.student.architecture, folder, json.dumps(pair.student.sizes, sort_keys=True))
+    shapes = shapes_in(pair.student, folder)
     lesson = Lesson(
         frames=pair.data.frames,
         size=default_size(pair),
@@ -59,7 +59,7 @@ def require_room_to_train(pair: Pair, folder: Path, device: torch.device) -> Non
         shared=shapes.text.vocabulary,
         teacher_width=0,  # its head comes on top; what does not fit without it does not fit
     )
-    memory = training_memory(shapes, MODES["full"], lesson, checkpointed=recipe.gradient_checkpointing)
+    memory = training_memory(shapes, mode_of(recipe), lesson, checkpointed=recipe.gradient_checkpointing)
     cuda = device.type == "cuda"
     wanted = memory.total if cuda else memory.state
     free = torch.cuda.mem_get_info(device)[0] if cuda else psutil.virtual_memory().available
@@ -69,7 +69,7 @@ def require_room_to_train(pair: Pair, folder: Path, device: torch.device) -> Non
             parts += [
                 ("bf16 copies", memory.copies),
                 ("activations", memory.activations),
-                ("logits", memory.logits),
+                ("loss", memory.logits),
                 ("CUDA context", memory.context),
             ]
         told = " + ".join(f"{name} {size / GB:.2f} GB" for name, size in parts)
@@ -78,6 +78,11 @@ def require_room_to_train(pair: Pair, folder: Path, device: torch.device) -> Non
             f"{'the card' if cuda else 'this machine'} has {free / GB:.2f} GB free: firstsight plan --pair {pair.name} "
             "says what would"
         )
+
+
+def shapes_in(spec: ModelSpec, folder: Path) -> Shapes:
+    """The shapes of a checkpoint, from its config and headers: no weight is read."""
+    return _shapes(spec.architecture, folder, json.dumps(spec.sizes, sort_keys=True))
 
 
 @lru_cache(maxsize=8)

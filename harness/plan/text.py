@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from harness.plan.planning import FormPlan, Plan, TrainingPlan
 from harness.plan.tokens import TEXT_TOKENS
-from harness.plan.training import LOGIT_TENSORS
+from harness.plan.training import CHUNK_BYTES
 from models.interface import FORMATS
 
 GB = 1e9
@@ -159,15 +159,16 @@ def _form_row(plan: Plan, one: FormPlan, label: str) -> list[str]:
 def _training(plan: Plan) -> str:
     rows = [_way_row(plan, one) for one in plan.training]
     micro, questions = _count(plan.micro_clips, "clip"), _count(plan.questions, "question")
-    recipe = f"the pair's recipe does {'so' if plan.gradient_checkpointing else 'not'}"
+    does = "with" if plan.gradient_checkpointing else "without"
     told = (
-        f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each; fp32 weights under "
-        "bf16 autocast. copies: the bf16 weights that it makes; activ.: what layers keep for their backward (+ckpt: "
-        f"the input of each, one in full; {recipe}); logits: {LOGIT_TENSORS} fp32 tensors at answer positions only; "
-        f"teacher: its head, and that head in fp32; all: and {plan.forms[0].need.context / GB:.1f} GB of CUDA context."
+        f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each, bf16 autocast; the "
+        f"pair's recipe: {plan.mode} {does} +ckpt. copies: the bf16 weights that autocast makes; activ.: what layers "
+        "keep for their backward (+ckpt: the input of each, one in full); loss: a chunk of logits at answer positions, "
+        f"at most {CHUNK_BYTES / GB:.2f} GB, and the head's gradient in fp32; teacher: its head; all: and "
+        f"{plan.forms[0].need.context / GB:.1f} GB of CUDA context."
     )
     modes = [f"  {one.mode}: {one.told}" for one in plan.training if one.checkpointed]
-    header = ["", "weights", "grads", "optim.", "copies", "activ.", "logits", "teacher", "all", *_card_heads(plan)]
+    header = ["", "weights", "grads", "optim.", "copies", "activ.", "loss", "teacher", "all", *_card_heads(plan)]
     return _section(told, header, rows, modes)
 
 

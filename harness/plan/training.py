@@ -1,18 +1,21 @@
-"""What a GPU must hold to train a student: weights, gradients, optimizer, activations, logits, the teacher's head.
+"""What a GPU must hold to train a student: weights, gradients, optimizer, activations, the loss, the teacher's head.
 
-    memory = training_memory(shapes, MODES["full"], lesson, checkpointed=True)
+    memory = training_memory(shapes, mode_of(pair.recipe), lesson, checkpointed=True)
 
-Counted for fp32 master weights under bf16 autocast (Micikevicius et al. 2018), as `harness/distill/train.py` runs.
+Counted as `harness/distill/train.py` runs: bf16 autocast, over fp32 master weights (Micikevicius et al. 2018) or over
+weights that are kept in bf16, rounded by chance or with what rounding lost beside them (Zamirai et al. 2020).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal, NamedTuple
 
 from torch import nn
 
+from harness.pair import Recipe
 from harness.plan.inference import CONTEXT_BYTES, vision_activations
 from harness.plan.shapes import EMBEDDING, Encoder, Shapes, within
 from harness.plan.tokens import clip_tokens
@@ -21,9 +24,10 @@ from harness.plan.weights import weight_bytes
 ADAM_BYTES = 8  # two moments in fp32 (Kingma & Ba 2015)
 ADAM8_BYTES = 2  # two moments of 8 bit and a scale a block (Dettmers et al. 2022, 8-bit optimizers)
 ADAM8_BLOCK = 256  # numbers a scale, of each moment
-ADAM8_LEAST = 4096  # smaller tensors keep 32-bit moments: bitsandbytes' min_8bit_size
+ADAM8_LEAST = 4096  # smaller tensors keep 32-bit moments, and vectors of any size
 LORA_RANK = 64
-LOGIT_TENSORS = 7  # fp32 [answer tokens, shared ids] alive at the loss's peak: measured on harness/distill/loss.py
+CHUNK_BYTES = 2 << 30  # harness/distill/fused.py's budget on a GPU, for a chunk of logits and what is made of them
+CHUNK_TENSORS = 4  # fp32 [answer tokens, shared ids] that a chunk holds
 MERGER_ROW = 8  # bytes, times the tower's width, that the merger's or projector's backward keeps of a row
 
 
@@ -36,18 +40,47 @@ class Mode:
     cached_vision: bool = False  # the tower's output is read from disk, the tower is not loaded
     eight_bit: bool = False
     rank: int = 0
+    master: Literal["fp32", "stochastic", "kahan"] = "fp32"  # what keeps small updates
+
+    @property
+    def trained_bytes(self) -> int:
+        """Of a trained number and of its gradient, each."""
+        return 4 if self.master == "fp32" else 2
+
+    @property
+    def residual_bytes(self) -> int:
+        """Of a number between layers: embeddings and norms in fp32 make it fp32."""
+        return 2 if self.rank else self.trained_bytes
 
 
+_LM = "language model and merger, vision cached"
+_BF16, _CHANCE, _8BIT = "every parameter in bf16", "rounded by chance", "8-bit AdamW"
 MODES: dict[str, Mode] = {
     mode.name: mode
     for mode in (
-        Mode("full", "every parameter, AdamW in fp32, 16 bytes a parameter: what `firstsight distill` runs"),
-        Mode("full-8bit", "every parameter, 8-bit AdamW, 10 bytes a parameter", eight_bit=True),
-        Mode("lm", "language model and merger, vision cached, AdamW in fp32", cached_vision=True),
-        Mode("lm-8bit", "language model and merger, vision cached, 8-bit AdamW", cached_vision=True, eight_bit=True),
+        Mode("full", "every parameter, AdamW in fp32, 16 bytes each"),
+        Mode("full-8bit", "every parameter, 8-bit AdamW, 10 bytes each", eight_bit=True),
+        Mode("full-kahan-8bit", f"{_BF16}, what rounding lost, {_8BIT}, 8 bytes each", eight_bit=True, master="kahan"),
+        Mode("full-8bit-stochastic", f"{_BF16}, {_CHANCE}, {_8BIT}, 6 bytes each", eight_bit=True, master="stochastic"),
+        Mode("lm", f"{_LM}, AdamW in fp32", cached_vision=True),
+        Mode("lm-8bit", f"{_LM}, 8-bit AdamW", cached_vision=True, eight_bit=True),
         Mode("lora", f"LoRA r{LORA_RANK} on every Linear of the language model, the rest native", rank=LORA_RANK),
     )
 }
+
+
+def mode_of(recipe: Recipe) -> Mode:
+    """The way that a recipe trains. Muon counts as AdamW, which keeps a moment more."""
+    wanted = Mode(
+        name="-".join([recipe.parameters, recipe.optimizer, recipe.master]),
+        told="as the recipe says",
+        cached_vision=recipe.parameters == "lm",
+        eight_bit=recipe.optimizer == "adamw-8bit",
+        rank=recipe.lora_rank if recipe.parameters == "lora" else 0,
+        master=recipe.master,
+    )
+    same = (mode for mode in MODES.values() if replace(wanted, name=mode.name, told=mode.told) == mode)
+    return next(same, wanted)
 
 
 @dataclass(frozen=True)
@@ -84,8 +117,8 @@ class TrainingMemory:
     optimizer: int
     copies: int  # bf16 copies that autocast makes of trained matrices
     activations: int
-    logits: int
-    teacher: int  # its head, cut to the shared ids, and that head in fp32 for the product
+    logits: int  # a chunk of the loss, and the fp32 gradient of the head that grows over chunks
+    teacher: int  # its head, cut to the shared ids
     context: int = CONTEXT_BYTES
 
     @property
@@ -100,19 +133,19 @@ class TrainingMemory:
 
 def training_memory(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed: bool) -> TrainingMemory:
     """Bytes by part. ModelError for a vision tower that plan does not know."""
-    trained = _trained(shapes, mode)
-    count = sum(size for size, _ in trained)
+    trained, width = _trained(shapes, mode), mode.trained_bytes
+    count = sum(one.size for one in trained)
     frozen = weight_bytes(shapes, "native").total if mode.rank else 0
-    logits = 4 * LOGIT_TENSORS * lesson.answers * lesson.shared
-    head = lesson.shared * lesson.teacher_width
+    lost = 2 * count if mode.master == "kahan" else 0  # what rounding to bf16 lost, in bf16
+    head_gradient = 0 if mode.rank else 4 * lesson.shared * shapes.text.width
     return TrainingMemory(
-        weights=4 * count + frozen,
-        gradients=4 * count,
-        optimizer=sum(moment_bytes(size, eight_bit=mode.eight_bit) for size, _ in trained),
-        copies=sum(2 * size for size, is_matrix in trained if is_matrix),
+        weights=width * count + frozen,
+        gradients=width * count,
+        optimizer=lost + sum(moment_bytes(one.size, eight_bit=mode.eight_bit and one.matrix) for one in trained),
+        copies=sum(2 * one.size for one in trained if one.copied) if mode.master == "fp32" else 0,
         activations=training_activations(shapes, mode, lesson, checkpointed=checkpointed),
-        logits=logits,
-        teacher=head * (shapes.native_bytes + 4),
+        logits=min(CHUNK_BYTES, 4 * CHUNK_TENSORS * lesson.answers * lesson.shared) + head_gradient,
+        teacher=shapes.native_bytes * lesson.shared * lesson.teacher_width,
     )
 
 
@@ -125,7 +158,7 @@ def training_activations(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpoi
     """
     text, rows = shapes.text, lesson.clips * lesson.tokens(shapes)
     layer = _layer_bytes(shapes, mode)
-    residual = (2 if mode.rank else 4) * text.width
+    residual = mode.residual_bytes * text.width
     backward = 6 * text.ffn + 8 * text.width  # gradients of the MLP's tensors and of the residual, a token
     language = rows * (_kept(text.layers, layer, residual, checkpointed) + backward + 3 * residual)
     if lesson.questions > 1:  # who sees whom, a bool and its bf16 form (one head's, shared by all)
@@ -136,7 +169,7 @@ def training_activations(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpoi
     merger = tower.rows * tower.width * MERGER_ROW
     if mode.cached_vision:
         return language + merger
-    inside = _kept(tower.layers, _encoder_bytes(tower), 4 * tower.width, checkpointed)
+    inside = _kept(tower.layers, _encoder_bytes(tower), mode.residual_bytes * tower.width, checkpointed)
     return language + merger + tower.rows * (inside + 2 * tower.input_width)  # the pixels in bf16
 
 
@@ -145,13 +178,14 @@ def _layer_bytes(shapes: Shapes, mode: Mode) -> int:
 
     Full: two norms keep their fp32 input and output (16h); autocast casts the input of five Linears (10h); query, key,
     value and the attention's output (4q + 4kv); gate, up, SiLU and product (8f); softmax sums and norms' scales.
+    Weights in bf16: a norm keeps its input in fp32 and what it scales, Linears share its output (16h in all).
     LoRA: a frozen Linear keeps nothing of its own, its adapter the input and its r numbers.
     """
     text = shapes.text
     shared = 4 * text.query_width + 4 * text.kv_width + 8 * text.ffn + 4 * text.heads + 8
     if mode.rank:
         return shared + 12 * text.width + 14 * mode.rank
-    return shared + 26 * text.width
+    return shared + (26 if mode.master == "fp32" else 16) * text.width
 
 
 def _encoder_bytes(stack: Encoder) -> int:
@@ -164,20 +198,29 @@ def _kept(layers: int, layer: int, entry: int, checkpointed: bool) -> int:
     return layers * entry + layer if checkpointed else layers * layer
 
 
+class _Trained(NamedTuple):
+    """A trained tensor: its numbers, whether it is more than a vector, whether autocast makes a bf16 copy of it."""
+
+    size: int
+    matrix: bool
+    copied: bool
+
+
 @cache
-def _trained(shapes: Shapes, mode: Mode) -> tuple[tuple[int, bool], ...]:
-    """Size of every trained tensor, and whether autocast makes a bf16 copy of it."""
+def _trained(shapes: Shapes, mode: Mode) -> tuple[_Trained, ...]:
     if mode.rank:
-        linears = list(_language_linears(shapes))
-        return tuple((mode.rank * side, True) for one in linears for side in (one.in_features, one.out_features))
+        sides = (side for one in _language_linears(shapes) for side in (one.in_features, one.out_features))
+        return tuple(_Trained(mode.rank * side, True, True) for side in sides)
     tables = {id(m.weight) for m in shapes.network.modules() if isinstance(m, nn.Embedding)}
     head = shapes.network.get_output_embeddings()  # type: ignore[operator]
 
-    def copied(parameter: nn.Parameter) -> bool:
-        return parameter.ndim >= 2 and (id(parameter) not in tables or parameter is head.weight)
+    def told(parameter: nn.Parameter) -> _Trained:
+        matrix = parameter.ndim >= 2
+        copied = matrix and (id(parameter) not in tables or parameter is head.weight)
+        return _Trained(parameter.numel(), matrix, copied)
 
     return tuple(
-        (parameter.numel(), copied(parameter))
+        told(parameter)
         for name, parameter in shapes.network.named_parameters()
         if not mode.cached_vision or _in_language(shapes, name)
     )
@@ -195,7 +238,7 @@ def _language_linears(shapes: Shapes) -> Iterator[nn.Linear]:
 
 
 def moment_bytes(size: int, *, eight_bit: bool) -> int:
-    """Bytes of AdamW's two moments of a tensor of so many numbers; of 8 bit with their scales."""
+    """Bytes of AdamW's two moments of a tensor of so many numbers; a matrix's of 8 bit with their scales."""
     if not eight_bit or size < ADAM8_LEAST:
         return ADAM_BYTES * size
     return ADAM8_BYTES * size + 2 * 4 * -(-size // ADAM8_BLOCK)

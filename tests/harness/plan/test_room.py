@@ -84,6 +84,15 @@ def test_a_card_too_small_to_train_on_is_told_the_sum(released: Any, monkeypatch
         require_room_to_train(load_pair("egogpt-qwen2vl"), released["student"], card)
 
 
+def test_room_to_train_is_that_of_the_recipes_mode(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the card that cannot hold fp32 weights and moments: bf16 weights with 8-bit moments fit, and so do adapters."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (24_000_000_000, 24_000_000_000))
+    pair = load_pair("egogpt-qwen2vl")
+    for changes in ({"optimizer": "adamw-8bit", "master": "stochastic"}, {"parameters": "lora"}):
+        smaller = pair.model_copy(update={"recipe": pair.recipe.model_copy(update=changes)})
+        require_room_to_train(smaller, released["student"], torch.device("cuda:0"))
+
+
 def test_more_frames_than_the_context_holds_are_told_before_anything_is_loaded(released: Any) -> None:
     with pytest.raises(UsageError, match=r"--frames 500: .* context holds 32,768: at most 160 frames of 432x768"):
         ask("student", "native", CPU, released, frames=500)
