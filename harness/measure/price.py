@@ -212,17 +212,16 @@ PRICED = {  # metric: phase (None: the sum of all), key of its price, unit, size
     "peak_training_memory": ("train", "peak_bytes", "MB", 1e6, False),
     "peak_teacher_memory": ("targets", "peak_bytes", "MB", 1e6, False),
 }
-LEARNT = {  # metric: key of the curve's points, unit, more is better, how
-    "held_out_kl": ("val_kl", "nats/token", False, "KL from the teacher at T = 1 along its answers"),
-    "top1_agreement": ("val_token_agreement", "1", True, "answer tokens whose top-1 is the teacher's, teacher-forced"),
-    "free_running_agreement": ("val_free_agreement", "1", True, "greedy answers that are the teacher's"),
+LEARNT = {  # metric: key of `held_out` (of the curve's points: val_key), unit, more is better, how
+    "held_out_kl": ("kl", "nats/token", False, "KL from the teacher at T = 1 along its answers"),
+    "top1_agreement": ("token_agreement", "1", True, "answer tokens whose top-1 is the teacher's, teacher-forced"),
+    "free_running_agreement": ("free_agreement", "1", True, "greedy answers that are the teacher's, token by token"),
 }
 
 
 def measurements(meta: Mapping[str, Any]) -> tuple[Measurement, ...]:
     """A trained student's price and what it learnt, as its artifact tells; what an older one does not is absent."""
-    prices, curve, best = meta.get("price") or {}, meta.get("curve") or (), meta.get("best_step")
-    found = []
+    prices, best, found = meta.get("price") or {}, meta.get("best_step"), []
     for metric, (phase, key, unit, size, more) in PRICED.items():
         parts = [name for name in PHASES if name in (*NEEDED, *prices)] if phase is None else [phase]
         lacking = next((name for name in parts if prices.get(name, {}).get(key) is None), None)
@@ -234,10 +233,11 @@ def measurements(meta: Mapping[str, Any]) -> tuple[Measurement, ...]:
             untold = f"the artifact tells no price of {PHASES[lacking]}: made before it was measured"
             reason = prices.get(lacking, {}).get("absent", {}).get(key, untold)
             found.append(Measurement(metric, None, unit, 0, None, None, more, "not measured", absent=str(reason)))
-    point: Mapping[str, Any] = next((one for one in curve if one.get("step") == best), {})
+    points = [point for point in meta.get("curve") or () if point.get("step") == best]
+    kept = meta.get("held_out") or {key.removeprefix("val_"): one for point in points for key, one in point.items()}
     for metric, (key, unit, more, how) in LEARNT.items():
-        value, told = point.get(key), f"{how}; on the held-out clips of val, at the step that was kept ({best})"
-        why = None if value is not None else f"the kept step of the curve tells no {key}"
+        value, told = kept.get(key), f"{how}; on the held-out clips of val, at the step that was kept ({best})"
+        why = None if value is not None else f"the artifact tells no {key} of the step that was kept"
         found.append(Measurement(metric, value, unit, int(value is not None), None, None, more, told, absent=why))
     return tuple(found)
 

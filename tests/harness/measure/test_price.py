@@ -177,6 +177,14 @@ def test_an_artifacts_price_and_the_kept_step_are_measurements() -> None:
     assert "best product" in found["mfu"].how
 
 
+def test_the_kept_state_as_it_was_scored_last_comes_before_the_curve() -> None:
+    """In the middle of an epoch the curve has no free answers; the kept state is scored with them at the end."""
+    held = {"kl": 0.11, "token_agreement": 0.91, "free_agreement": 0.81, "agreement": 0.7, "loss": 1.0}
+    found = {m.metric: m.value for m in measurements({**meta(), "held_out": held})}
+    wanted = {"held_out_kl": 0.11, "top1_agreement": 0.91, "free_running_agreement": 0.81}
+    assert {metric: found[metric] for metric in wanted} == wanted
+
+
 def test_frozen_features_are_part_of_the_whole_where_there_are_any() -> None:
     told = meta()
     told["price"]["features"] = {"seconds": 5.0, "absent": {}}
@@ -189,5 +197,5 @@ def test_an_older_artifact_says_what_it_lacks() -> None:
     found = {m.metric: m for m in measurements({"curve": [{"step": 1, "val_kl": 0.2, "val_free_agreement": None}]})}
     assert all(m.value is None and m.absent for m in found.values())
     assert "no price of the teacher's answers" in str(found["distil_seconds"].absent)
-    assert found["free_running_agreement"].absent == "the kept step of the curve tells no val_free_agreement"
+    assert found["free_running_agreement"].absent == "the artifact tells no free_agreement of the step that was kept"
     assert set(found) == {m.metric for m in measurements(meta())}
