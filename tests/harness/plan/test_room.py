@@ -85,7 +85,7 @@ def test_a_card_too_small_to_train_on_is_told_the_sum(released: Any, monkeypatch
 
 
 def test_room_to_train_is_that_of_the_recipes_mode(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the card that cannot hold fp32 weights and moments: bf16 weights with 8-bit moments fit, and so do adapters."""
+    """A card that cannot hold fp32 weights and moments holds bf16 ones with 8-bit moments, and adapters."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (24_000_000_000, 24_000_000_000))
     pair = load_pair("egogpt-qwen2vl")
     for changes in ({"optimizer": "adamw-8bit", "master": "stochastic"}, {"parameters": "lora"}):
