@@ -117,6 +117,7 @@ def shard(model: Architecture, ranks: Ranks) -> None:
         fully_shard(layer)
         assert isinstance(layer, FSDPModule)
         layer.set_gradient_divide_factor(1.0)  # summed: the loss is divided by the tokens of the whole window
+        layer.set_force_sum_reduction_for_comms(True)  # gloo knows no other sum; on NCCL it is the same
 
 
 def whole(parameter: Tensor) -> Tensor:
