@@ -8,11 +8,10 @@ biases: at toy sizes it learns in a tenth of AdamW's steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harness.distill.adamw import LeanAdamW
 from harness.errors import ModelError
@@ -143,8 +142,3 @@ def _split(
         else:
             rest.append(parameter)
     return matrices, rest, views
-
-
-def clip_gradients(parameters: Iterable[Tensor], norm: float) -> float:
-    """Scale all gradients so that their joint norm is at most `norm`; the norm before."""
-    return float(torch.nn.utils.clip_grad_norm_(list(parameters), norm))
