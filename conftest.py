@@ -99,6 +99,7 @@ def _storage_anywhere() -> None:
 DOOR = pytest.StashKey["Doorway"]()
 FAILED = pytest.StashKey[set[str]]()
 REFUSED = pytest.StashKey[list[str]]()
+CASES = ("variant", "trained_variant", "trained_student", "variant_files")  # fixtures that are a case
 STOPPED: list[BaseException] = []  # by a scheduler
 
 
@@ -124,6 +125,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "trained_variant" in names:
         cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=True)]
         metafunc.parametrize("trained_variant", cases, indirect=True, scope="session")
+    elif "trained_student" in names:
+        cases = [pytest.param(case, id=case.id) for case in door.students()]
+        metafunc.parametrize("trained_student", cases, indirect=True, scope="session")
     elif "variant" in names:
         cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=False)]
         metafunc.parametrize("variant", cases, indirect=True, scope="session")
@@ -164,8 +168,7 @@ def loaded(door: Any, request: pytest.FixtureRequest) -> Any:
 def cases_of(items: list[pytest.Item]) -> list[Any]:
     """The variants that the collected tests will ask for."""
     params = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    names = ("variant", "trained_variant", "variant_files")
-    return list(dict.fromkeys(found[name] for found in params for name in names if name in found))
+    return list(dict.fromkeys(found[name] for found in params for name in CASES if name in found))
 
 
 @pytest.fixture(scope="session")
@@ -177,6 +180,12 @@ def variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
 @pytest.fixture(scope="session")
 def trained_variant(request: pytest.FixtureRequest, loaded: Any) -> Any:
     """As `variant`, with the controls, and every seed of what was trained."""
+    return loaded(request.param)
+
+
+@pytest.fixture(scope="session")
+def trained_student(request: pytest.FixtureRequest, loaded: Any) -> Any:
+    """A training of what may be shipped, every seed of it: what its artifact tells. No model is loaded."""
     return loaded(request.param)
 
 
@@ -256,7 +265,7 @@ def record(benchmark: Any, door: Any, request: pytest.FixtureRequest) -> Any:
         if benchmark.disabled:
             return
         params = request.node.callspec.params
-        case = next(params[name] for name in ("variant", "trained_variant", "variant_files") if name in params)
+        case = next(params[name] for name in CASES if name in params)
         benchmark.extra_info["firstsight"] = door.extra_info(case, suite, workload, measurements, details)
 
     return attach

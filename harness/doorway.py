@@ -172,6 +172,16 @@ class Doorway:
             Case(variant, seed) for variant in self.variants for seed in range(self.seeds if variant.trained else 1)
         ]
 
+    def students(self) -> list[Case]:
+        """Every training, once, of what may be shipped: a quantised form's is that of the weights it is made from."""
+        if self.random:
+            return []
+        found = [case for case in self.cases(with_controls=True) if case.variant.trained and not case.variant.control]
+        first: dict[str, Case] = {}
+        for case in sorted(found, key=lambda case: case.variant.format != "native"):
+            first.setdefault(case.weights, case)
+        return list(first.values())
+
     def workloads(self) -> list[Workload]:
         latency = self.pair.latency
         return [Workload(batch, latency.new_tokens, self.pair.data.frames) for batch in latency.batch_sizes]

@@ -42,6 +42,15 @@ METRICS = {
     "similarity": Metric("Similarity", "similarity in meaning", "plain"),
     "option_consistency": Metric("Same option", "the same option in every order", "share"),
     "position_bias": Metric("Position bias", "position bias", "share"),
+    "distil_seconds": Metric("Time to distil", "time to distil", "plain"),
+    "joules": Metric("Energy", "energy to distil", "plain"),
+    "tokens_per_second": Metric("Throughput", "tokens learnt from a second", "plain"),
+    "mfu": Metric("MFU", "model FLOPs utilisation", "share"),
+    "peak_training_memory": Metric("Peak, training", "peak memory of the training", "bytes"),
+    "peak_teacher_memory": Metric("Peak, teacher", "peak memory of the teacher's answers", "bytes"),
+    "held_out_kl": Metric("Held-out KL", "KL on held-out clips", "plain"),
+    "top1_agreement": Metric("Held-out top-1", "top-1 agreement on held-out clips", "share"),
+    "free_running_agreement": Metric("Held-out answers", "answers alike on held-out clips", "share"),
 }
 COLUMNS = ("agreement", "accuracy", "ttft", "itl", "memory_peak", "weights")
 

@@ -21,6 +21,7 @@ from harness.errors import ResourceError, oneline
 from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
+from harness.report.cost import cost
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.seeds import by_seed
@@ -75,6 +76,7 @@ def render(run: Run) -> str:
         by_type=sections.by_type(views, chosen if chosen in students else (students[-1] if students else None)),
         flips=cards,
         flipped=flipped,
+        cost=cost(views),
         recipes=provenance.recipes(views),
         blind=next((view.blind for view in views if view.blind), None),
         how=provenance.how(views),

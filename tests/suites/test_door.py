@@ -80,6 +80,14 @@ def test_every_measurement_has_a_unit_a_count_and_how_it_was_made(home: Home, fi
 
 
 @pytest.mark.slow
+def test_the_students_price_is_in_the_record_and_on_the_page(home: Home, first) -> None:
+    found = {m.metric: m for record in load_run(home.results).records for m in record.measurements}
+    for metric in ("distil_seconds", "tokens_per_second", "peak_training_memory", "held_out_kl", "top1_agreement"):
+        assert found[metric].value is not None, found[metric].absent
+    assert 'id="cost"' in (home.results / "report.html").read_text()
+
+
+@pytest.mark.slow
 def test_baseline_agrees_with_itself_exactly(home: Home, first) -> None:
     run = load_run(home.results)
     record = next(r for r in run.records if r.suite == "agreement" and r.variant == "baseline")
