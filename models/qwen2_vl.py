@@ -153,7 +153,7 @@ class Model(Architecture):
         return torch.cat([one.pixels for one in prepared]).to(self.device), grids
 
     def _tokens(self, one: Prepared) -> int:
-        merge = self.model.config.vision_config.spatial_merge_size
+        merge: int = self.model.config.vision_config.spatial_merge_size
         return sum(time * rows * columns for time, rows, columns in one.grids) // merge**2
 
     def positions(self, prepared: Prepared) -> tuple[Tensor, int]:

@@ -44,14 +44,11 @@ class Work:
 
     tokens: int = 0  # of rows, without padding
     padded: int = 0  # of rows, with padding
-    answer_tokens: int = 0
-    clips: int = 0
+    flops: int = 0  # of the model, validation included
 
     def add(self, batch: Sequence[Ready]) -> None:
         self.tokens += sum(ready.tokens for ready in batch)
         self.padded += len(batch) * max(ready.tokens for ready in batch)
-        self.answer_tokens += sum(len(answer) for ready in batch for answer in ready.lesson.answers)
-        self.clips += len(batch)
 
 
 def make_ready(model: Architecture, lesson: Lesson, features: Features | None) -> Ready:

@@ -18,6 +18,7 @@ from torch import Tensor
 from harness.distill.precision import autocast
 from harness.distill.rows import Entry, Rows, RowWriter
 from harness.distill.stopping import stop_between
+from harness.distill.trained import is_frozen_tower
 from harness.pair import Recipe
 from harness.qa.asking import prepare
 from harness.qa.items import QAItem, by_clip
@@ -28,7 +29,7 @@ Stage = Literal["looked", "seen"]
 
 def stage_of(recipe: Recipe, *, hears: bool) -> Stage | None:
     """Which features this recipe lets us keep; None where the tower learns, or where sound would be needed as well."""
-    if recipe.parameters == "full" or hears:
+    if hears or not is_frozen_tower(recipe):
         return None
     return "looked" if recipe.parameters == "lm" else "seen"
 
@@ -42,9 +43,10 @@ def make_features(
     folder: Path,
     *,
     batch_clips: int,
+    bill: Callable[[Sequence[Prepared]], None] = lambda prepared: None,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Look at every clip once. Resumed from what an interrupted run left in `folder`."""
+    """Look at every clip once. Resumed from what an interrupted run left in `folder`; `bill` is told of every batch."""
     groups = by_clip(items)
     writer = RowWriter(folder)
     left = [group for group in groups if group[0].id not in writer.done]
@@ -60,6 +62,7 @@ def make_features(
                 for (clip, _), one, rows in zip(batch, prepared, seen, strict=True)
             ]
             writer.add({"rows": torch.cat(seen).cpu()}, entries)
+            bill(prepared)
             watch(len(groups) - len(left) + min(start + batch_clips, len(left)), len(groups))
     writer.finish([clip.id for clip, _ in groups])
     return {"clips": len(groups), "rows": sum(entry.rows for entry in writer.done.values()), "stage": stage}

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from harness.distill.batches import Work
+from harness.distill.batches import Ready, Work
+from harness.distill.bill import Bill, billed
 from harness.distill.features import Features, Stage, make_features
 from harness.distill.lessons import Lesson, gold_lessons, teacher_lessons
 from harness.distill.on_policy import write_student_answers
@@ -25,12 +26,14 @@ from harness.distill.threads import cpu_threads
 from harness.distill.train import Lessons, Progress, take_best, train
 from harness.distill.trained import load_format
 from harness.distill.validation import Held
-from harness.measure.ceilings import matmul_ceiling
-from harness.measure.price import Price, priced, priced_json
+from harness.measure.ceilings import Ceiling, matmul_ceiling
+from harness.measure.price import priced, priced_json
 from harness.pair import ModelSpec, Pair, Recipe
-from harness.plan.room import require_room
+from harness.plan.room import require_room, shapes_in
+from harness.plan.training import mode_of
+from harness.plan.training_flops import RowTokens, features_flops, row_of, teacher_flops, training_flops
 from harness.qa.items import QAItem
-from models.interface import Architecture, architecture, saved_dtype
+from models.interface import Architecture, Prepared, architecture, saved_dtype
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,16 @@ class Making:
         given: Mapping[str, Sequence[int]] | None = None,
     ) -> Mapping[str, Any]:
         """The teacher's answers, or its states along given ones."""
-        recipe, evaluation = self.pair.recipe, self.pair.evaluation
-        with self._phase(title) as (price, tell):
-            teacher = self.load(self.pair.teacher, weights, recipe.teacher_format)
+        recipe, evaluation, spec = self.pair.recipe, self.pair.evaluation, self.pair.teacher
+        shapes = shapes_in(spec, weights)
+        with self._phase(title, folder, recipe) as (bill, tell):
+            teacher = self.load(spec, weights, recipe.teacher_format)
+            answering = recipe.answers == "teacher" and given is None
+
+            def billed(prepared: Sequence[Prepared], answers: Sequence[Sequence[Sequence[int]]]) -> None:
+                rows = [row_of(shapes, one, said) for one, said in zip(prepared, answers, strict=True)]
+                bill.add(sum(map(_tokens, rows)), teacher_flops(shapes, rows, answering=answering))
+
             if recipe.answers == "gold" and given is None:
                 given = {item.id: teacher.answer_ids(item.gold) for item in items}
             told = make_targets(
@@ -96,27 +106,34 @@ class Making:
                 batch_clips=evaluation.batch_clips,
                 given=given,
                 top_k=top_k_form(recipe),
+                bill=billed,
                 watch=tell,
             )
-        return {**told, "price": self._price(price, int(told["tokens"]))}
+            return {**told, "price": bill.told()}
 
     def features(
         self, spec: ModelSpec, weights: Path, items: Sequence[QAItem], recipe: Recipe, stage: Stage, folder: Path
     ) -> Mapping[str, Any]:
         """What the frozen tower of these weights sees of every clip."""
-        with self._phase("frozen tower looks") as (price, tell):
+        shapes, clips = shapes_in(spec, weights), self.pair.evaluation.batch_clips
+        with self._phase("frozen tower looks", folder, recipe) as (bill, tell):
             model = self.load(spec, weights, load_format(recipe))
-            clips = self.pair.evaluation.batch_clips
-            told = make_features(model, items, recipe, stage, folder, batch_clips=clips, watch=tell)
-        return {**told, "price": self._price(price, int(told["rows"]))}
+
+            def billed(prepared: Sequence[Prepared]) -> None:
+                rows = [row_of(shapes, one, [(0,)] * len(one.questions)) for one in prepared]
+                visual = sum(int(one.spliced.sum()) for one in prepared)
+                bill.add(visual, features_flops(shapes, rows, connected=stage == "seen"))
+
+            told = make_features(model, items, recipe, stage, folder, batch_clips=clips, bill=billed, watch=tell)
+            return {**told, "price": bill.told()}
 
     def student_answers(
         self, weights: Path, items: Sequence[QAItem], shared: int, seed: int, folder: Path
     ) -> Mapping[str, Any]:
         """Answers drawn from a student."""
         evaluation = self.pair.evaluation
-        with self._phase("student answers") as (price, tell):
-            told = write_student_answers(
+        with self._watcher.start("student answers") as tell, self._threads(self.pair.recipe):
+            return write_student_answers(
                 self.load(self.pair.student, weights),
                 items,
                 shared,
@@ -124,9 +141,8 @@ class Making:
                 seed=seed,
                 max_new_tokens=evaluation.max_new_tokens,
                 batch_clips=evaluation.batch_clips,
-                watch=tell,
+                watch=lambda done, total: tell(done, total, ""),
             )
-        return {**told, "price": self._price(price, int(told["tokens"]))}
 
     def training(
         self,
@@ -143,14 +159,28 @@ class Making:
         free_tokens: int | None = None,
     ) -> Mapping[str, Any]:
         """Train from the weights in `start`, on gold or on targets; saved as what it started from was."""
-        # before the peak is reset: the price is of the training, and the ceiling's matrices are none of it
-        ceiling = matmul_ceiling(self.device, torch.bfloat16 if recipe.precision == "auto" else torch.float32)
-        with self._phase(title) as (price, tell), self._threads(recipe):
+        shapes, mode, ceiling = shapes_in(spec, start), mode_of(recipe), self._ceiling(recipe)
+        with self._watcher.start(title) as tell, self._threads(recipe), priced(self.device) as price:
             model = self.load(spec, start, load_format(recipe))
             taught, held = self._lessons(model, items, held_out, shared, sources)
+            ids = shared or int(model.head.weight.shape[0])
+            width = 0 if taught.targets is None or taught.targets.head is None else taught.targets.head.shape[1]
+
+            def count(batch: Sequence[Ready], backward: bool) -> int:
+                rows = [row_of(shapes, ready.prepared, ready.lesson.answers) for ready in batch]
+                return training_flops(
+                    shapes,
+                    mode,
+                    rows,
+                    shared=ids,
+                    teacher_width=width,
+                    cached_vision=taught.features is not None,
+                    backward=backward,
+                )
 
             def meter(work: Work, before: Mapping[str, Any] | None) -> Mapping[str, Any]:
-                return priced_json(price, tokens=work.tokens, flops=None, ceiling=ceiling, before=before)
+                tokens, flops = (int(self.ranks.total(float(one))) for one in (work.tokens, work.flops))
+                return priced_json(price, tokens=tokens, flops=flops, ceiling=ceiling, before=before)
 
             result = train(
                 model,
@@ -161,6 +191,7 @@ class Making:
                 free_tokens=free_tokens,
                 ranks=self.ranks,
                 meter=meter,
+                count=count,
                 watch=_telling(tell),
             )
         if self.ranks.sharded and self.ranks.first:
@@ -210,12 +241,19 @@ class Making:
         )
 
     @contextmanager
-    def _phase(self, title: str) -> Iterator[tuple[Price, Callable[..., None]]]:
-        with self._watcher.start(title) as tell, priced(self.device) as price, self._threads(self.pair.recipe):
-            yield price, lambda done, total, note="": tell(done, total, note)
+    def _phase(self, title: str, folder: Path, recipe: Recipe) -> Iterator[tuple[Bill, Callable[[int, int], None]]]:
+        ceiling = self._ceiling(recipe)
+        with (
+            self._watcher.start(title) as tell,
+            self._threads(recipe),
+            billed(folder, self.device, ceiling) as bill,
+        ):
+            yield bill, lambda done, total: tell(done, total, "")
 
-    def _price(self, price: Price, tokens: int) -> Mapping[str, Any]:
-        return priced_json(price, tokens=tokens, flops=None, ceiling=None)
+    def _ceiling(self, recipe: Recipe) -> Ceiling:
+        """Measured before a phase begins: its matrices are none of the phase's memory."""
+        with self._threads(recipe):
+            return matmul_ceiling(self.device, torch.bfloat16 if recipe.precision == "auto" else torch.float32)
 
     def _threads(self, recipe: Recipe) -> AbstractContextManager[None]:
         return cpu_threads(recipe.threads if self.device.type == "cpu" else None)
@@ -226,6 +264,10 @@ def top_k_form(recipe: Recipe) -> TopKForm | None:
     if recipe.top_k is None:
         return None
     return TopKForm(recipe.top_k, tuple(sorted({*TEMPERATURES, recipe.temperature})))
+
+
+def _tokens(row: RowTokens) -> int:
+    return row.prefix + sum(row.asked)
 
 
 def _telling(tell: Callable[..., None]) -> Callable[[Progress], None]:

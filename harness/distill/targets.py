@@ -23,7 +23,7 @@ from harness.distill.rows import Entry, Rows, RowWriter
 from harness.distill.stopping import stop_between
 from harness.qa.asking import prepare
 from harness.qa.items import Clip, QAItem, by_clip
-from models.interface import Architecture
+from models.interface import Architecture, Prepared
 
 HEAD = "head.safetensors"
 TEMPERATURES = (1.0, 2.0, 3.0)  # whose log-sum-exp a top-k cache keeps, beside the recipe's own
@@ -75,14 +75,15 @@ def make_targets(
     batch_clips: int,
     given: Mapping[str, Sequence[int]] | None = None,
     top_k: TopKForm | None = None,
+    bill: Callable[[Sequence[Prepared], Sequence[Sequence[Sequence[int]]]], None] = lambda prepared, answers: None,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Answer every item greedily, or read the answers that are `given` (item id → ids), and cache what is known.
 
-    Resumed from what an interrupted run left in `folder`. An answer that did not end within `max_new_tokens` is closed
-    with the ending token, which the student then learns. Returns what the artifact should tell: how many tokens, how
-    many answers were closed so, and in the top-k form the mass that is covered. ModelError when an answer cannot be
-    spelt in the shared ids.
+    Resumed from what an interrupted run left in `folder`; `bill` is told of every batch that is kept. An answer that
+    did not end within `max_new_tokens` is closed with the ending token, which the student then learns. Returns what the
+    artifact should tell: how many tokens, how many answers were closed so, and in the top-k form the mass that is
+    covered. ModelError when an answer cannot be spelt in the shared ids.
     """
     groups = by_clip(items)
     writer = RowWriter(folder)
@@ -92,7 +93,7 @@ def make_targets(
         for start in range(0, len(left), batch_clips):
             stopping.raise_if_asked()
             batch = left[start : start + batch_clips]
-            _answer(teacher, batch, shared, writer, head, max_new_tokens, given, top_k)
+            bill(*_answer(teacher, batch, shared, writer, head, max_new_tokens, given, top_k))
             watch(len(groups) - len(left) + min(start + batch_clips, len(left)), len(groups))
     writer.finish([item.id for item in items])
     if top_k is None:
@@ -123,8 +124,9 @@ def _answer(
     max_new_tokens: int,
     given: Mapping[str, Sequence[int]] | None,
     top_k: TopKForm | None,
-) -> None:
-    embedded = teacher.embed(prepare(teacher, batch))
+) -> tuple[Sequence[Prepared], Sequence[Sequence[Sequence[int]]]]:
+    prepared = prepare(teacher, batch)
+    embedded = teacher.embed(prepared)
     if given is None:
         said = teacher.generate(embedded, max_new_tokens)
     else:
@@ -139,7 +141,7 @@ def _answer(
     states = teacher.answer_states(embedded, ended)
     if top_k is None:
         writer.add({"hidden": states.cpu()}, entries)
-        return
+        return prepared, ended
     tensors, covered = _likeliest(states, head, top_k)
     at, told = 0, []
     for entry in entries:
@@ -147,6 +149,7 @@ def _answer(
         told.append(Entry(entry.id, entry.rows, {**entry.info, "covered": mass}))
         at += entry.rows
     writer.add(tensors, told)
+    return prepared, ended
 
 
 def _likeliest(states: Tensor, head: Tensor, form: TopKForm) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -35,6 +35,7 @@ from harness.pair import Recipe
 from models.interface import Architecture
 
 Meter: TypeAlias = Callable[[Work, Mapping[str, Any] | None], Mapping[str, Any]]
+Count: TypeAlias = Callable[[Sequence[Ready], bool], int]  # FLOPs of a batch, with its backward pass or without
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,14 @@ def train(
     free_tokens: int | None = None,
     ranks: Ranks = ALONE,
     meter: Meter | None = None,
+    count: Count | None = None,
     watch: Watch = lambda progress: None,
 ) -> Training:
     """Train `model` in place and leave it in its best state by `held_out`; checkpoints go to `folder`/.resume.
 
     `free_tokens`: at the end of every epoch the student answers the held-out questions, with so many tokens at most.
-    `meter(work, before)` says what the work has cost, added to what it had cost before it was resumed. Ctrl-C, SIGTERM
+    `count` says the FLOPs of a batch, and `meter(work, before)` what all the work has cost, added to what it had cost
+    before it was resumed. Ctrl-C, SIGTERM
     and SIGUSR1 save after the running step, then raise KeyboardInterrupt (`Requeue` for the latter two). ModelError
     when loss or gradient stop being numbers, ResourceError when the disk is full; the last good checkpoint is named.
     """
@@ -104,7 +107,7 @@ def train(
         optimizers = Optimizers(model.model, model.head, recipe, windows.total)
         checkpoints = Checkpoints(folder / ".resume", model.model, optimizers, ranks)
         done = started = checkpoints.restore() or Checkpoint()
-        learner = Learner(model, taught, windows, optimizers, recipe, ranks)
+        learner = Learner(model, taught, windows, optimizers, recipe, ranks, count)
         model.model.train()
         if recipe.gradient_checkpointing:
             checkpoint_activations(model, True)
@@ -125,7 +128,12 @@ def train(
                 if (step + 1) % every == 0 or step + 1 == windows.total:
                     at_end = (step + 1) % windows.per_epoch == 0 or step + 1 == windows.total
                     validation = validate(
-                        model, held_out, recipe, taught.shared, free_tokens=free_tokens if at_end else None
+                        model,
+                        held_out,
+                        recipe,
+                        taught.shared,
+                        free_tokens=free_tokens if at_end else None,
+                        looked=learner.looked,
                     )
                     better = (validation.agreement, -validation.loss) > done.best
                     point = _point(step + 1, windows.per_epoch, loss, rate, validation, so_far(step + 1).seconds)
@@ -143,10 +151,10 @@ def train(
         last = so_far(int(done.curve[-1]["step"] or 0))
     if recipe.gradient_checkpointing:
         checkpoint_activations(model, False)
+    if not ranks.sharded:  # else the first process puts the weights together: `take_best`
+        fold(model)  # before the last look: rounding is part of the student
     held = validate(model, held_out, recipe, taught.shared, free_tokens=free_tokens)
     model.model.eval()
-    if not ranks.sharded:  # else the first process puts the weights together: `take_best`
-        fold(model)
     work = learner.work
     return Training(
         curve=done.curve,
@@ -179,7 +187,9 @@ class Learner:
         optimizers: Optimizers,
         recipe: Recipe,
         ranks: Ranks = ALONE,
+        count: Count | None = None,
     ) -> None:
+        self._count = count or (lambda batch, backward: 0)
         self._model, self._taught, self._windows, self._recipe = model, taught, windows, recipe
         self._ranks, self.optimizers, self.work = ranks, optimizers, Work()
         self._objective = Objective.of(recipe)
@@ -196,14 +206,14 @@ class Learner:
             raise ModelError(
                 f"the {what} at step {step + 1}; {last()}; lower recipe.learning_rate or clip_norm, then run again"
             )
-        _seed(self._recipe, step, 1 << 30)  # rounding by chance is the same in every process
         rate = self.optimizers.step(step)
         self.optimizers.zero_grad()
         return loss, rate
 
     def gradients(self, step: int) -> float:
         """Leave the window's gradient in every parameter; the loss per answer token."""
-        _seed(self._recipe, step, self._ranks.rank << 24)  # dropout, if any: a resumed run repeats it
+        # dropout, if any: a resumed run repeats it
+        torch.manual_seed(self._recipe.seed * 2**31 + step + (self._ranks.rank << 24))
         tokens = sum(len(answer) for lesson in self._windows.lessons(step) for answer in lesson.answers)
         share = self._windows.ready(step)
         batches = micro_batches(share, self._recipe.micro_clips)
@@ -213,10 +223,15 @@ class Learner:
             (loss / tokens).backward()
             total += loss.detach()
             self.work.add(batch)
+            self.work.flops += self._count(batch, True)
         if self._ranks.sharded:
             self._keep_step_with_the_others(step, len(batches))
         self._ranks.sum_gradients(self._trained)
         return self._ranks.total(float(total)) / tokens
+
+    def looked(self, batch: Sequence[Ready]) -> None:
+        """Held-out lessons were looked at: this process's part of the work of all."""
+        self.work.flops += self._count(batch, False) // self._ranks.count
 
     def _loss(self, batch: Sequence[Ready]) -> torch.Tensor:
         model, taught = self._model, self._taught
@@ -251,10 +266,6 @@ def compile_layers(model: Architecture) -> None:
     assert isinstance(layers, nn.ModuleList)
     for layer in layers:
         layer.compile(dynamic=True)
-
-
-def _seed(recipe: Recipe, step: int, stream: int) -> None:
-    torch.manual_seed(recipe.seed * 2**31 + step + stream)
 
 
 def _point(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,8 +47,11 @@ def validate(
     shared: int | None,
     *,
     free_tokens: int | None = None,
+    looked: Callable[[Sequence[Ready]], None] = lambda batch: None,
 ) -> Validation:
-    """Score the held-out lessons. `free_tokens`: let the student answer too, with so many tokens at most."""
+    """Score the held-out lessons. `free_tokens`: let the student answer too, with so many tokens at most; `looked` is
+    told of every batch.
+    """
     model.model.eval()
     objective = Objective.of(recipe)
     loss = kl = 0.0
@@ -71,6 +74,7 @@ def validate(
         right_tokens += int(found.top1.sum())
         tokens += len(ids)
         questions += len(lengths)
+        looked(ready)
         if said is not None:
             free += _the_same(said, lessons)
     model.model.train()
