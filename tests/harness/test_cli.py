@@ -1,16 +1,23 @@
 """`firstsight …`: what it prints, and that bad input is one line and exit code 2."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from harness.artifact import Store
 from harness.cli import main
+from harness.distill.lineage import Lineage
 from tests.conftest import MICRO
 from tests.harness.report.sample import as_json, sample_run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_report_is_rendered_from_the_record_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +47,11 @@ def test_a_contact_sheet_can_be_looked_at(tmp_path: Path) -> None:
         (["finetune", "--pair", "tiny", "--epochs", "0"], "--epochs 0"),
         (["finetune", "--pair", "tiny", "--learning-rate", "-1"], "--learning-rate -1"),
         (["make", "--pair", "tiny", "distilled:x"], "distilled:x: the seed"),
+        (["sweep", "--pair", "tiny", "--temperatures", "1,x"], "--temperatures 1,x: numbers with commas"),
+        (["sweep", "--pair", "tiny", "--temperatures", "0"], "--temperatures are above 0"),
+        (["sweep", "--pair", "tiny", "--alphas", "2"], "--alphas 2: from 0 to 1"),
+        (["sweep", "--pair", "tiny", "--alphas", "nan"], "--alphas nan"),
+        (["sweep", "--pair", "tiny", "--json", "/no/such/x.json"], "there is no folder /no/such"),
         (["data", "sheet", "--pair", "tiny", "--split", "tset"], "no split 'tset'"),
         (["data", "sheet", "--pair", "tiny", "--clips", "0"], "--clips 0"),
         (["data", "sheet", "--pair", "tiny", "--clips", "1", "--out", "/no/such/sheet.png"], "cannot be written"),
@@ -71,3 +83,45 @@ def test_students_are_made_and_fine_tuned_outside_pytest(lineage: Any, capsys: p
     assert "student fine-tuned: val accuracy" in capsys.readouterr().out
     assert main(["make", *places, "teacher", "distilled:1"]) == 0
     assert capsys.readouterr().out.count(str(lineage.store.root)) == 2
+
+
+SIGNALLED = """
+import os, signal, sys
+from harness import cli, progress
+from harness.distill.making import Watcher
+from contextlib import contextmanager
+
+name, at, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+told = 0
+
+@contextmanager
+def start(title):
+    def tell(done, total, note):
+        global told
+        told += 1
+        if told == at:
+            os.kill(os.getpid(), getattr(signal, name))
+    yield tell
+
+progress.watcher = lambda: Watcher(start)
+sys.exit(cli.main(arguments))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_a_command_that_is_stopped_says_by_its_code_whether_to_run_it_again(
+    micro_store: Any, lineage: Any, tmp_path: Path, name: str, code: int
+) -> None:
+    """75 (EX_TEMPFAIL) is what a scheduler requeues on; and the same command then makes the very same student."""
+    made = lineage.student()
+    shutil.copytree(micro_store.root, tmp_path / "store")
+    shutil.rmtree(tmp_path / "store" / made.folder.name)
+    shutil.rmtree(tmp_path / "store" / lineage.targets("pool").path.name)
+    command = [sys.executable, "-c", SIGNALLED, name, "3", "distill", "--pair", str(MICRO), "--cache"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    stopped = subprocess.run([*command, str(tmp_path / "store")], cwd=ROOT, env=environment, capture_output=True)
+    assert stopped.returncode == code, stopped.stderr
+    assert b"Traceback" not in stopped.stderr
+    again = Lineage(lineage.pair, Store(tmp_path / "store")).student()
+    assert (again.folder / "model.safetensors").read_bytes() == (made.folder / "model.safetensors").read_bytes()
