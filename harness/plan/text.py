@@ -164,7 +164,7 @@ def _training(plan: Plan) -> str:
         f"Training the student, {_unit(plan).letter}B: {micro} a forward pass, {questions} each, bf16 autocast; the "
         f"pair's recipe: {plan.mode} {does} +ckpt. copies: the bf16 weights that autocast makes; activ.: what layers "
         "keep for their backward (+ckpt: the input of each, one in full); loss: a chunk of logits at answer positions, "
-        f"at most {CHUNK_BYTES / GB:.2f} GB, and the head's gradient in fp32; teacher: its head; all: and "
+        f"at most {CHUNK_BYTES / GB:.2f} GB, passes over it, the head's gradient in fp32; teacher: its head; all: and "
         f"{plan.forms[0].need.context / GB:.1f} GB of CUDA context."
     )
     modes = [f"  {one.mode}: {one.told}" for one in plan.training if one.checkpointed]

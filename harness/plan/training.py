@@ -26,8 +26,8 @@ ADAM8_BYTES = 2  # two moments of 8 bit and a scale a block (Dettmers et al. 202
 ADAM8_BLOCK = 256  # numbers a scale, of each moment
 ADAM8_LEAST = 4096  # smaller tensors keep 32-bit moments, and vectors of any size
 LORA_RANK = 64
-CHUNK_BYTES = 2 << 30  # harness/distill/fused.py's budget on a GPU, for a chunk of logits and what is made of them
-CHUNK_TENSORS = 4  # fp32 [answer tokens, shared ids] that a chunk holds
+CHUNK_BYTES = 1 << 30  # of student's and teacher's logits at a time on a GPU (harness/distill/chunked.py)
+PART_BYTES = 128 << 20  # of each tensor of a pass over them, three beside the logits
 MERGER_ROW = 8  # bytes, times the tower's width, that the merger's or projector's backward keeps of a row
 
 
@@ -144,9 +144,15 @@ def training_memory(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed:
         optimizer=lost + sum(moment_bytes(one.size, eight_bit=mode.eight_bit and one.matrix) for one in trained),
         copies=sum(2 * one.size for one in trained if one.copied) if mode.master == "fp32" else 0,
         activations=training_activations(shapes, mode, lesson, checkpointed=checkpointed),
-        logits=min(CHUNK_BYTES, 4 * CHUNK_TENSORS * lesson.answers * lesson.shared) + head_gradient,
+        logits=loss_bytes(lesson.answers, lesson.shared) + head_gradient,
         teacher=shapes.native_bytes * lesson.shared * lesson.teacher_width,
     )
+
+
+def loss_bytes(answers: int, shared: int) -> int:
+    """A chunk of both models' logits in fp32, the student's again in bf16 for its products, and a pass over them."""
+    row = 4 * answers * shared
+    return min(CHUNK_BYTES, 2 * row) * 5 // 4 + 3 * min(PART_BYTES, row)
 
 
 def training_activations(shapes: Shapes, mode: Mode, lesson: Lesson, *, checkpointed: bool) -> int:
