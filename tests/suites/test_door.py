@@ -5,6 +5,7 @@ pytest tests/suites -m slow
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -167,3 +168,25 @@ def test_bad_input_is_one_line_and_exit_code_2(home: Home, arguments: list[str],
     assert refused.returncode == 2
     assert said in refused.stdout + refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_stops_a_run_may_requeue_it(tmp_path: Path) -> None:
+    """SIGUSR1 to pytest alone, while processes of its own train: 75 (EX_TEMPFAIL), and nothing is left running."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "suites", "--pair", MICRO, "--cache", str(tmp_path), "-k", "memory"],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "FIRSTSIGHT_BARS": "lines", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    told = next(line for line in run.stdout if "sees: 3/3" in line)
+    os.kill(run.pid, signal.SIGUSR1)
+    rest = run.stdout.read()
+    assert run.wait(timeout=120) == 75, told + rest
+    assert "Traceback" not in rest
+    with pytest.raises(ProcessLookupError):
+        os.killpg(run.pid, 0)
