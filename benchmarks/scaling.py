@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from benchmarks.trainer import build
 from harness.distill.align import require_shared
 from harness.distill.lessons import teacher_lessons
