@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All GPU checks in one call of under 9 minutes (the steps' bounds add up to 495 s): real shapes with random weights, then the tiny pair; records and log to
-# $OUT, for results/published/<device>/.
+# All GPU checks in one call of under 9 minutes (the steps' bounds add up to 520 s): real shapes with random weights, a
+# distillation in small, then the tiny pair; records and log to $OUT, for results/published/<device>/. The distillation
+# in full (400 + 100 clips, 3 epochs) is a call of its own: benchmarks/real_shapes.py --json $OUT/distillation.json
 #
 #   OUT=/tmp/out containers/gpu_check.sh          PYTHON=python3 names another interpreter
 set -uo pipefail
@@ -31,13 +32,15 @@ suites() {
 
 {
     "$PYTHON" -c 'import torch; assert torch.cuda.is_available(), "no CUDA device"; print(torch.cuda.get_device_name())' || exit 2
-    step 25 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
-    step 140 "$PYTHON" -m pytest tests/gpu -q
+    step 15 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
+    step 90 "$PYTHON" -m pytest tests/gpu -q
     forms=baseline,int8,nf4,distilled,distilled-int8,distilled-nf4
-    suites real-8-frames 140 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
-    suites real-16-frames 110 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
+    step 45 "$PYTHON" benchmarks/loss_step.py --json "$OUT/loss_step.json"
+    step 170 "$PYTHON" benchmarks/real_shapes.py --clips 64 --val 16 --epochs 1 --json "$OUT/distillation.json"
+    suites real-8-frames 90 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
+    suites real-16-frames 60 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
         -k "(first_token and batch1) or peak_memory"
-    suites tiny 80 --pair egogpt-qwen2vl-tiny
+    suites tiny 50 --pair egogpt-qwen2vl-tiny
     rm -rf "$OUT/.artifacts" "$OUT/.results"
     exit "$failed"
 } 2>&1 | tee "$OUT/log"
