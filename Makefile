@@ -21,8 +21,9 @@ help: ## this list
 bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PAIR=tiny, ARGS=…)
 	@$(RUN) pytest suites --pair $(PAIR) $(ARGS)
 
+# By file in two processes of one thread: models this small gain nothing from a second one.
 test: $(VENV)/dev.done ## all tests (ARGS=…)
-	@$(RUN) pytest $(or $(ARGS),tests)
+	@OMP_NUM_THREADS=1 $(RUN) pytest $(or $(ARGS),tests -n 2 --dist loadfile)
 
 check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms
 	@$(RUN) ruff check .

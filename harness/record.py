@@ -19,7 +19,7 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 SCHEMA = 1
 KEY = "firstsight"
-SUITES = ("latency", "vram", "agreement")
+SUITES = ("latency", "vram", "agreement", "distillation")
 _SAVED = re.compile(r"^(\d{4,})_.*\.json$")  # as pytest-benchmark names what it saves
 
 

@@ -11,7 +11,7 @@ An architecture is a module `models/<name>.py` with a class `Model(Architecture)
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -424,18 +424,46 @@ class Architecture(ABC):
 
     def generate(self, embedded: Sequence[Embedded], max_new_tokens: int) -> list[list[list[int]]]:
         """Greedy answers: for each clip, for each question, ids up to and with the ending token."""
+        return self._grow(embedded, [tokens for tokens, _ in self._decode(embedded, max_new_tokens)])
+
+    def generate_with_states(
+        self, embedded: Sequence[Embedded], max_new_tokens: int
+    ) -> tuple[list[list[list[int]]], Tensor]:
+        """As `generate`, and what `answer_states` would give along these answers, each closed with its ending token:
+        the states that decoding has at hand anyway, without a second pass over the clip.
+        """
+        steps = list(self._decode(embedded, max_new_tokens, closing=True))
+        answers = self._grow(embedded, [tokens for tokens, _ in steps[:max_new_tokens]])
+        rows: list[int] = []
+        slots: list[int] = []
+        at: list[int] = []
+        for row, of_clip in enumerate(answers):
+            for slot, ids in enumerate(of_clip):
+                length = len(ids) + (ids[-1] != self.ending_id)
+                rows += [row] * length
+                slots += [slot] * length
+                at += range(length)
+        states = torch.stack([hidden for _, hidden in steps], dim=2)  # [rows, slots, tokens, hidden]
+        return answers, states[torch.tensor(rows), torch.tensor(slots), torch.tensor(at)]
+
+    def _decode(
+        self, embedded: Sequence[Embedded], max_new_tokens: int, *, closing: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Token by token, greedily: tokens `[rows, slots]` and the states `[rows, slots, hidden]` that predict them, until
+        every answer has ended. `closing`: one more state where some did not, which predicts their ending token.
+        """
         state = self.prefill(embedded)
-        tokens = self.logits(state.hidden).argmax(-1)
-        produced = [tokens]
-        done = (tokens == self.ending_id) | ~state.live
-        for _ in range(max_new_tokens - 1):
-            if bool(done.all()):
-                break
-            state = self.decode_one_token(state, tokens)
+        done = ~state.live
+        for step in range(max_new_tokens + closing):
             tokens = self.logits(state.hidden).argmax(-1)
-            produced.append(tokens)
-            done |= tokens == self.ending_id
-        grown = torch.stack(produced, dim=-1).tolist()
+            yield tokens, state.hidden
+            done = done | (tokens == self.ending_id)
+            if bool(done.all()) or step + 1 == max_new_tokens + closing:
+                return
+            state = self.decode_one_token(state, tokens)
+
+    def _grow(self, embedded: Sequence[Embedded], produced: Sequence[Tensor]) -> list[list[list[int]]]:
+        grown = torch.stack(list(produced), dim=-1).tolist()
         return [
             [_until(grown[row][slot], self.ending_id) for slot in range(len(one.questions))]
             for row, one in enumerate(embedded)

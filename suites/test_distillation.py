@@ -11,4 +11,4 @@ from harness.measure.price import measurements
 
 def test_training_price(benchmark, trained_student, record):
     told = benchmark.pedantic(lambda: trained_student.training, rounds=1)
-    record("agreement", {"seed": trained_student.seed}, measurements(told or {}), training=told)
+    record("distillation", {"seed": trained_student.seed}, measurements(told or {}), training=told)

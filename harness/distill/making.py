@@ -93,7 +93,9 @@ class Making:
 
             def billed(prepared: Sequence[Prepared], answers: Sequence[Sequence[Sequence[int]]]) -> None:
                 rows = [row_of(shapes, one, said) for one, said in zip(prepared, answers, strict=True)]
-                bill.add(sum(map(_tokens, rows)), teacher_flops(shapes, rows, answering=answering))
+                bill.add(
+                    sum(map(_tokens, rows)), teacher_flops(shapes, rows, answering=answering, forced=not answering)
+                )
 
             if recipe.answers == "gold" and given is None:
                 given = {item.id: teacher.answer_ids(item.gold) for item in items}

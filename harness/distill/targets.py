@@ -128,7 +128,7 @@ def _answer(
     prepared = prepare(teacher, batch)
     embedded = teacher.embed(prepared)
     if given is None:
-        said = teacher.generate(embedded, max_new_tokens)
+        said, states = teacher.generate_with_states(embedded, max_new_tokens)
     else:
         said = [[list(given[item.id]) for item in asked] for _, asked in batch]
     ended = [[_ended(ids, teacher.ending_id) for ids in of_clip] for of_clip in said]
@@ -138,7 +138,8 @@ def _answer(
         for item, ids, before in zip(asked, of_clip, all_before, strict=True)
     ]
     require_spelt(((entry.info["text"], tuple(entry.info["ids"])) for entry in entries), shared)
-    states = teacher.answer_states(embedded, ended)
+    if given is not None:
+        states = teacher.answer_states(embedded, ended)
     if top_k is None:
         writer.add({"hidden": states.cpu()}, entries)
         return prepared, ended

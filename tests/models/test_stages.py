@@ -205,3 +205,15 @@ def test_features_that_do_not_fill_the_placeholders_are_a_fault(model: Any, item
     mixed = replace(whole, pixels=half.pixels, grids=half.grids)
     with pytest.raises(ModelFault, match=r"\d+ placeholders but \d+ features"):
         model.embed([mixed])
+
+
+@pytest.mark.parametrize("new_tokens", [1, 3, 40])
+def test_states_kept_while_decoding_are_those_along_the_answers(model: Any, items: Any, new_tokens: int) -> None:
+    """Also where an answer did not end and is closed, and where rows have different numbers of questions."""
+    clips = [(items[0].clip, [item.prompt for item in items[:3]]), (items[4].clip, [items[4].prompt])]
+    with torch.inference_mode():
+        embedded = model.embed([model.prepare(clip.frames(), prompts) for clip, prompts in clips])
+        said, states = model.generate_with_states(embedded, new_tokens)
+        assert said == model.generate(embedded, new_tokens)
+        closed = [[ids if ids[-1] == model.ending_id else [*ids, model.ending_id] for ids in row] for row in said]
+        torch.testing.assert_close(states, model.answer_states(embedded, closed), rtol=1e-4, atol=2e-5)

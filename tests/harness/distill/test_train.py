@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from harness.distill.batches import Windows
 from harness.distill.lessons import Lesson, gold_lessons, token_rows
@@ -21,7 +23,7 @@ from harness.distill.targets import Targets
 from harness.distill.train import Learner, Lessons, Progress, Training, train
 from harness.distill.trained import choose
 from harness.distill.validation import Held, answer_tokens, validate
-from harness.errors import ModelError
+from harness.errors import ModelError, ResourceError
 from harness.pair import Recipe
 from models.interface import Architecture
 
@@ -258,6 +260,34 @@ def test_a_loss_that_is_no_number_at_once_says_that_there_is_no_checkpoint(
     pupil.head.weight.data.fill_(float("nan"))
     with pytest.raises(ModelError, match="at step 1; no checkpoint was written yet"):
         train(pupil, Lessons(gold), Held(gold[:2]), recipe(), tmp_path)
+
+
+def test_a_full_disk_names_the_last_good_checkpoint_and_leaves_it(
+    course: Course, unbroken: tuple[Weights, Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No space left while the fourth file is written; once there is, the same command goes on."""
+    written: list[Path] = []
+
+    def filling(tensors: Weights, path: Path, metadata: dict[str, str]) -> None:
+        if len(written) >= 4:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        written.append(path)
+        save_file(tensors, path, metadata)
+
+    with monkeypatch.context() as full:
+        full.setattr("harness.distill.durable.save_file", filling)
+        with pytest.raises(ResourceError) as caught:
+            course.run(tmp_path)
+    resume = tmp_path / ".resume"
+    last = (resume / "last").read_text()
+    assert str(caught.value) == (
+        f"disk full while saving a checkpoint; the last good checkpoint is of step {last.removeprefix('step-')} in "
+        f"{resume}; free some space, then run again to go on"
+    )
+    assert not list(resume.rglob("*.tmp"))
+    found, _ = course.run(tmp_path)
+    assert equal(found, unbroken[0])
 
 
 # --- stopped and resumed
