@@ -449,8 +449,8 @@ class Architecture(ABC):
     def _decode(
         self, embedded: Sequence[Embedded], max_new_tokens: int, *, closing: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Token by token, greedily: tokens `[rows, slots]` and the states `[rows, slots, hidden]` that predict them, until
-        every answer has ended. `closing`: one more state where some did not, which predicts their ending token.
+        """Token by token, greedily: tokens `[rows, slots]` and the states `[rows, slots, hidden]` that predict them,
+        until every answer has ended. `closing`: one more state where some did not, to predict their ending token.
         """
         state = self.prefill(embedded)
         done = ~state.live
