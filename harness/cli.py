@@ -7,6 +7,7 @@ a scheduler sends them, save and exit with 75: the same command goes on.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    finally:
+        if "WORLD_SIZE" in os.environ:  # one of several processes
+            from harness.distill.parallel import left
+
+            left()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -305,6 +311,8 @@ def _lineage(options: argparse.Namespace) -> Lineage:
     require_meaning(pair, random)
     store = open_store(options.cache)
     ranks = joined()
+    if not ranks.first:  # one of them speaks
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  for the process's whole life
     return Lineage(
         pair,
         store,
