@@ -10,9 +10,9 @@ from torch import Tensor
 
 # Bytes of the logits of a chunk, the student's and the teacher's. A chunk must be tall enough for two things: that its
 # products run at full rate, and that reading and writing the head's gradient once a chunk (8 · ids · h bytes) is little
-# beside them (about 10 · tokens · ids · h FLOPs). Over 152k ids this is 69 tokens on a CPU: products at 36 GFLOP/s, 33
+# beside them (about 10 · tokens · ids · h FLOPs). Over 152k ids this is 110 tokens on a CPU: products at 37 GFLOP/s, 33
 # for 43 tokens, 38 for 128. On a GPU it is 880, and the head's gradient costs 15 %: a byte there is worth 200 FLOPs.
-CHUNK = {"cpu": 80 << 20, "cuda": 1 << 30}
+CHUNK = {"cpu": 128 << 20, "cuda": 1 << 30}
 # Bytes of one tensor in the passes between the products, which take a few rows of a chunk at a time. On a CPU so few
 # that all five tensors of a pass stay in the cache; a GPU's softmax takes a row per block, and needs 200 to be busy.
 PART = {"cpu": 1 << 20, "cuda": 128 << 20}
@@ -41,12 +41,13 @@ class Logits:
     def add_gradients(
         self, rows: slice, of_logits: Tensor, weight: float, of_states: Tensor | None, of_head: Tensor | None
     ) -> None:
+        """Add what a chunk contributes; the first overwrites the head's gradient, which may hold anything before."""
         of_logits = of_logits.to(self.states.dtype)
         if of_states is not None:
             for ids, head in self._blocks(small=False):
                 _add_product(of_states[rows], of_logits[:, ids], head, weight)
         if of_head is not None:
-            _add_product(of_head, of_logits.T, self.states[rows], weight)
+            _add_product(of_head, of_logits.T, self.states[rows], weight, keep=min(rows.start, 1))
 
     def chunks(self, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
         """Rows, as many at a time as `CHUNK` allows, and `buffers` to hold `[rows, ids]` of them."""

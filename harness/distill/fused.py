@@ -127,7 +127,9 @@ def _sum(
     own = 0.0 if alpha == 0 or apart else (1 - alpha) / alpha
     loss = torch.zeros((), dtype=torch.float64, device=states.device)
     of_states = torch.zeros_like(states, dtype=student.dtype) if wanted[0] else None
-    of_head = torch.zeros_like(head, dtype=student.dtype) if wanted[1] else None
+    # Zeros would be a pass over a gigabyte: the first chunk overwrites.
+    new = torch.empty_like if len(states) else torch.zeros_like
+    of_head = new(head, dtype=student.dtype) if wanted[1] else None
     for rows, (logits, *of_teacher) in student.chunks(1 if known is None else 1 + known.buffers):
         student(rows, 1 / temperature if alpha == 1 else 1.0, logits)
         if known is not None:
