@@ -238,10 +238,13 @@ class Learner:
         lessons = [ready.lesson for ready in batch]
         with autocast(model, self._recipe):
             states = model.answer_states(embed(model, batch, taught.features), [lesson.answers for lesson in lessons])
-        known = taught.targets.at(token_rows(lessons)) if taught.targets else None
-        ids = answer_tokens(lessons, model)
-        assert known is None or len(known) == len(ids), "teacher and student disagree on the number of answer tokens"
-        return fused_distillation(states, model.head.weight[: taught.shared], ids, self._objective, known)
+            known = taught.targets.at(token_rows(lessons)) if taught.targets else None
+            ids = answer_tokens(lessons, model)
+            assert known is None or len(known) == len(ids), (
+                "teacher and student disagree on the number of answer tokens"
+            )
+            # within autocast, or its products would be fp32 on a GPU: a norm with fp32 weights gives fp32 states
+            return fused_distillation(states, model.head.weight[: taught.shared], ids, self._objective, known)
 
     def _keep_step_with_the_others(self, step: int, done: int) -> None:
         """Sharded layers are gathered in every forward pass, by all processes or none: who has less to learn from runs

@@ -64,9 +64,9 @@ def validate(
             embedded = embed(model, ready, held_out.features)
             states = model.answer_states(embedded, [lesson.answers for lesson in lessons])
             said = model.generate(embedded, free_tokens) if free_tokens else None
-        ids = answer_tokens(lessons, model)
-        known = held_out.targets.at(token_rows(lessons)) if held_out.targets else None
-        found = score(states, model.head.weight[:shared], ids, objective, known)
+            ids = answer_tokens(lessons, model)
+            known = held_out.targets.at(token_rows(lessons)) if held_out.targets else None
+            found = score(states, model.head.weight[:shared], ids, objective, known)
         loss += found.loss
         kl += found.kl or 0.0
         lengths = [len(answer) for lesson in lessons for answer in lesson.answers]
