@@ -5,6 +5,7 @@ torch is imported when a fixture is asked for: tests of records, statistics and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 
 MICRO = Path(__file__).parent / "data" / "micro.yaml"
+
+# What tests start are runs of their own: pytest-benchmark measures nothing where it sees pytest-xdist's mark.
+for name in [one for one in os.environ if one.startswith("PYTEST_XDIST")]:
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")
