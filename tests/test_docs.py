@@ -80,5 +80,8 @@ def test_the_guide_tells_every_key_of_a_recipe() -> None:
 
 
 def test_what_the_guide_says_of_the_tiny_pair_is_how_it_is_set() -> None:
-    tiny = yaml.safe_load((ROOT / "models" / "tiny.yaml").read_text())
-    assert tiny["recipe"]["alpha"] in (0.3, 0.7, 1.0)
+    recipe = yaml.safe_load((ROOT / "models" / "tiny.yaml").read_text())["recipe"]
+    told = GUIDE.partition("## The tiny pair")[2].partition("\n## ")[0]
+    assert f"The pair file keeps T = {recipe['temperature']:g}." in told
+    assert f"| {recipe['temperature']:g} | {recipe['alpha']:g} |" in told
+    assert told.partition("By epoch")[2].count("\n| ") == 1 + recipe["epochs"], "a heading, and a row an epoch"
