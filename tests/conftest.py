@@ -6,6 +6,7 @@ torch is imported when a fixture is asked for: tests of records, statistics and 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,13 @@ MICRO = Path(__file__).parent / "data" / "micro.yaml"
 # What tests start are runs of their own: pytest-benchmark measures nothing where it sees pytest-xdist's mark.
 for name in [one for one in os.environ if one.startswith("PYTEST_XDIST")]:
     del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def no_chosen_frame_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frame cache that a door opened by an earlier test chose does not reach the next one."""
+    if chosen := sys.modules.get("harness.qa.frame_cache"):
+        monkeypatch.setattr(chosen, "_chosen", [])
 
 
 @pytest.fixture(scope="session")

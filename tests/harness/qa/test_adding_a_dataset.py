@@ -24,7 +24,6 @@ def block(language: str) -> str:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRSTSIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.qa.frame_cache._chosen", [])  # what a door opened before us chose
 
 
 def test_the_jsonl_example_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

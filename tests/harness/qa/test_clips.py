@@ -16,7 +16,6 @@ FOUR = Sampling(4)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FIRSTSIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.qa.frame_cache._chosen", [])  # what a door opened before us chose
     return tmp_path / "cache" / "frames"
 
 

@@ -16,7 +16,6 @@ FRAMES: Any = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FIRSTSIGHT_CACHE", str(tmp_path))
-    monkeypatch.setattr("harness.qa.frame_cache._chosen", [])  # what a door opened before us chose
     return tmp_path / "frames"
 
 
@@ -67,7 +66,6 @@ def test_a_pickle_in_its_place_is_never_loaded(cache: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_warned_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FIRSTSIGHT_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr("harness.qa.frame_cache._chosen", [])  # what a door opened before us chose
     with pytest.warns(UserWarning, match="decoded frames cannot be kept"):
         assert np.array_equal(cached("a", lambda: FRAMES), FRAMES)
     with warnings.catch_warnings():
