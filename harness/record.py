@@ -37,6 +37,7 @@ class Measurement:
     how: str
     samples: tuple[float, ...] = ()
     absent: str | None = None
+    groups: tuple[int, ...] = ()  # how many of the samples each process took, in their order; empty: one process
 
     def __post_init__(self) -> None:
         where = f"measurement {oneline(str(self.metric), 60)}"
@@ -52,6 +53,8 @@ class Measurement:
             if number is not None:
                 object.__setattr__(self, field, _finite(number, f"{where}: {field}"))
         object.__setattr__(self, "samples", tuple(_finite(x, f"{where}: samples") for x in self.samples))
+        if self.groups and (min(self.groups) < 1 or sum(self.groups) != len(self.samples)):
+            raise RecordError(f"{where}: groups {self.groups} do not share out {len(self.samples)} samples")
         if (self.value is None) != (self.absent is not None):
             raise RecordError(f"{where}: either a value or the reason why there is none (absent)")
         if self.absent is not None and not _is_text(self.absent):
@@ -60,6 +63,14 @@ class Measurement:
             raise RecordError(f"{where}: an interval without a value")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise RecordError(f"{where}: interval from {self.low} to {self.high}")
+
+    def by_process(self) -> tuple[tuple[float, ...], ...]:
+        """The samples of each process; one part where nothing says otherwise."""
+        found, at = [], 0
+        for size in self.groups or ((len(self.samples),) if self.samples else ()):
+            found.append(self.samples[at : at + size])
+            at += size
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def to_extra_info(record: Record) -> dict[str, JSON]:
         "variant": record.variant,
         "suite": record.suite,
         "workload": dict(record.workload),
-        "measurements": [{**vars(m), "samples": list(m.samples)} for m in record.measurements],
+        "measurements": [_plain(m) for m in record.measurements],
         "valid": record.valid,
         "invalid_reasons": list(record.invalid_reasons),
         "artifacts": dict(record.artifacts),
@@ -129,6 +140,11 @@ def to_extra_info(record: Record) -> dict[str, JSON]:
     }
     _checked(plain, f"record of {oneline(record.variant, 60)}")
     return cast(dict[str, JSON], plain)
+
+
+def _plain(measurement: Measurement) -> dict[str, Any]:
+    plain = {**vars(measurement), "samples": list(measurement.samples), "groups": list(measurement.groups)}
+    return plain if measurement.groups else {name: value for name, value in plain.items() if name != "groups"}
 
 
 def from_extra_info(extra: object) -> Record:
@@ -237,9 +253,15 @@ def _read(file: Path) -> object:
 
 def _measurement(raw: object, where: str) -> Measurement:
     names = "metric value unit n low high higher_is_better how samples absent"
+    groups: tuple[Any, ...] = ()
+    if isinstance(raw, dict) and "groups" in raw:  # records of before have one process
+        groups = tuple(_list(raw["groups"], f"{where}: groups"))
+        if not all(isinstance(size, int) and not isinstance(size, bool) for size in groups):
+            raise RecordError(f"{where}: groups must be counts")
+        raw = {name: value for name, value in raw.items() if name != "groups"}
     fields = _fields(raw, f"{where}: measurement", names)
     samples = tuple(_list(fields["samples"], f"{where}: samples"))
-    return Measurement(**{**fields, "samples": samples})
+    return Measurement(**{**fields, "samples": samples, "groups": groups})
 
 
 def _fields(raw: object, where: str, names: str) -> dict[str, Any]:

@@ -315,6 +315,10 @@ class Architecture(ABC):
             self._question_ids[question] = (*asked, *closing)
         return self._question_ids[question]
 
+    def forget_questions(self) -> None:
+        """Tokenise every question anew, as a server does that has not heard it before."""
+        self._question_ids.clear()
+
     def answer_ids(self, answer: str) -> tuple[int, ...]:
         """An answer with its ending token."""
         return (*self._text_ids(answer, special=False), self.ending_id)
@@ -365,13 +369,19 @@ class Architecture(ABC):
             sound_tokens=sum(heard),
         )
 
-    def embed(self, prepared: Sequence[Prepared], sights: Sequence[Tensor] | None = None) -> list[Embedded]:
-        """Vision and hearing, then splice: features take their rows, what is seen before what is heard. `sights`: what
-        `see` gives, where it is known already.
+    def embed(
+        self,
+        prepared: Sequence[Prepared],
+        sights: Sequence[Tensor] | None = None,
+        sounds: Sequence[Tensor] | None = None,
+    ) -> list[Embedded]:
+        """Vision and hearing, then splice: features take their rows, what is seen before what is heard. `sights` and
+        `sounds`: what `see` and `hear` give, where it is known already.
         """
         embedded = []
         sights = self.see(prepared) if sights is None else sights
-        for one, seen, heard in zip(prepared, sights, self.hear(prepared), strict=True):
+        sounds = self.hear(prepared) if sounds is None else sounds
+        for one, seen, heard in zip(prepared, sights, sounds, strict=True):
             text = self.embed_ids(one.prefix_ids.to(self.device))
             where = one.spliced.to(self.device)
             features = torch.cat([seen.to(text.dtype), heard.to(text.dtype)]) if len(heard) else seen.to(text.dtype)

@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from harness.pair import DataSpec
+from harness.qa.frame_cache import is_decoded_anew
 from harness.qa.items import Clip, Frames, QAItem
 from harness.qa.render import render
 from harness.qa.templates import DOMAINS, Asked, asked_of, captions, stories, template_names
@@ -77,8 +78,12 @@ def lexicon() -> tuple[str, ...]:
     return tuple(sorted(words))
 
 
-@lru_cache(maxsize=4096)
 def _frames(seed: int) -> Frames:
+    return render(make_scene(seed)) if is_decoded_anew() else _remembered(seed)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(seed: int) -> Frames:
     return render(make_scene(seed))
 
 
