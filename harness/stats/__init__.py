@@ -1,0 +1,33 @@
+"""Intervals and tests for answers clustered by clip and for timings of processes; the formulas cite their papers.
+
+    wilson_clustered(hits, clips)            # a share, its questions clustered by clip
+    difference_interval(ours, theirs, clips) # paired: the same questions, two answerers
+
+Pure functions of arrays: the same input and seed give the same output. No torch, so a report renders anywhere.
+"""
+
+from harness.stats.clusters import Floats, Statistic, cluster_bootstrap
+from harness.stats.estimate import Estimate
+from harness.stats.kappa import cohens_kappa, kappa_interval
+from harness.stats.paired import difference_interval, mcnemar_clustered, mcnemar_exact
+from harness.stats.power import more_items
+from harness.stats.quantiles import percentile
+from harness.stats.ratios import ratio_interval
+from harness.stats.shares import wilson, wilson_clustered
+
+__all__ = [
+    "Estimate",
+    "Floats",
+    "Statistic",
+    "cluster_bootstrap",
+    "cohens_kappa",
+    "difference_interval",
+    "kappa_interval",
+    "mcnemar_clustered",
+    "mcnemar_exact",
+    "more_items",
+    "percentile",
+    "ratio_interval",
+    "wilson",
+    "wilson_clustered",
+]

@@ -1,0 +1,67 @@
+"""A share and its interval: laws over many inputs, spot checks against scipy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from harness.stats import wilson, wilson_clustered
+
+counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(counts)
+def test_wilson_holds_the_share_and_stays_a_share(count: tuple[int, int]) -> None:
+    k, n = count
+    low, high = wilson(k, n)
+    assert 0 <= low <= k / n <= high <= 1
+    assert low < high
+
+
+@given(counts)
+def test_wilson_is_the_one_of_scipy(count: tuple[int, int]) -> None:
+    k, n = count
+    theirs = binomtest(k, n).proportion_ci(method="wilson")
+    assert wilson(k, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@given(counts, st.integers(2, 20))
+def test_wilson_narrows_with_more_trials(count: tuple[int, int], more: int) -> None:
+    k, n = count
+    few, many = wilson(k, n), wilson(k * more, n * more)
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.97])
+def test_wilson_covers_about_as_often_as_it_says(share: float) -> None:
+    drawn = np.random.default_rng(1).binomial(200, share, size=1000)
+    covered = [low <= share <= high for low, high in (wilson(int(k), 200) for k in drawn)]
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_nothing_tried_tells_nothing() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson_clustered([], []) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="3 successes in 2"):
+        wilson(3, 2)
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=80))
+def test_clustered_wilson_is_never_narrower_than_wilson(hits: list[bool]) -> None:
+    low, high = wilson(sum(hits), len(hits))
+    by_pairs = wilson_clustered(hits, [i // 2 for i in range(len(hits))])
+    assert by_pairs[0] <= low + 1e-12
+    assert by_pairs[1] >= high - 1e-12
+
+
+def test_clips_that_answer_as_one_count_as_one() -> None:
+    hits = [i % 2 == 0 for i in range(40) for _ in range(10)]  # 40 clips, all ten questions alike
+    low, high = wilson_clustered(hits, [i // 10 for i in range(400)])
+    alone = wilson(20, 40)
+    assert high - low == pytest.approx(alone[1] - alone[0], rel=0.05)
+
+
+def test_clustered_wilson_keeps_a_width_when_all_agree_or_there_is_one_clip() -> None:
+    assert wilson_clustered([True] * 100, list(range(100)))[0] < 0.97
+    assert wilson_clustered([True, False] * 50, ["one clip"] * 100) == wilson_clustered([True, False], ["one"] * 2)
