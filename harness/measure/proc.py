@@ -58,15 +58,15 @@ class Processor:
     """Reads the counters of this process below a /proc; the thread that makes it is the one that works."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._tasks, self._main = proc / "self" / "task", threading.get_native_id()
+        self._tasks, self._main = str(proc / "self" / "task"), threading.get_native_id()
         self._open: dict[str, int] = {}
         weakref.finalize(self, _close, self._open)
-        self._threads: dict[int, str] = {}
+        self._threads: dict[str, str] = {}  # name of the thread's folder → its file
         self._stat, self._load = str(proc / "stat"), str(proc / "loadavg")
         self._absent: dict[str, str] = {}
         # On bare metal nothing is stolen, and /proc/stat of a node with hundreds of CPUs takes a millisecond to write.
         self._stealable = "hypervisor" in _text(proc / "cpuinfo")
-        self._ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        self._ours = {f"cpu{number}".encode() for number in os.sched_getaffinity(0)}
 
     def spent(self) -> Spent:
         """All counters, now. What is not there is told in `absent`."""
@@ -84,24 +84,23 @@ class Processor:
             return {}
         found = {}
         for name in present:
-            thread = int(name)
-            path = self._threads.setdefault(thread, f"{self._tasks}/{name}/schedstat")
+            if (path := self._threads.get(name)) is None:
+                path = self._threads[name] = f"{self._tasks}/{name}/schedstat"
             fields = self._read(path).split()
             if len(fields) >= 2:
-                found[thread] = int(fields[0]), int(fields[1])
-        for gone in self._threads.keys() - found.keys():
-            self._shut(self._threads.pop(gone))
+                found[int(name)] = int(fields[0]), int(fields[1])
+        if len(self._threads) > len(present):
+            for gone in self._threads.keys() - set(present):
+                self._shut(self._threads.pop(gone))
         return found
 
     def _ticks(self) -> tuple[int, int] | None:
         stolen = busy = seen = 0
-        for line in self._read(self._stat, 1 << 18).splitlines()[1:]:
-            name, *fields = line.split()
-            if not name.startswith(b"cpu"):
-                break
-            if name.decode() in self._ours:
-                user, nice, system, _, _, irq, softirq, steal = (int(one) for one in fields[:8])
-                stolen, busy, seen = stolen + steal, busy + user + nice + system + irq + softirq, seen + 1
+        for line in self._read(self._stat, 1 << 16).split(b"intr", 1)[0].splitlines()[1:]:
+            name, user, nice, system, _, _, irq, softirq, steal, *_ = line.split()
+            if name in self._ours:
+                stolen, seen = stolen + int(steal), seen + 1
+                busy += int(user) + int(nice) + int(system) + int(irq) + int(softirq)
         return (stolen, busy) if seen else None
 
     def _read(self, path: str, size: int = 256) -> bytes:

@@ -158,21 +158,20 @@ class Watch:
     ) -> RoundState:
         waited = now.waited_since(was, seconds)
         stolen, busy = now.ticks_since(was)
-        absent = dict(now.absent)
+        absent, faults = dict(now.absent), []
         for moment in (before, after):
             absent.update({f"card: {reason}": reason for reason in (moment.absent if moment else ())})
-        state = RoundState(
-            seconds, (), waited, stolen, busy, pages, now.load, before, after, self._setting, absent=absent
-        )
-        faults = []
         if waited is not None and waited > WAITED_LIMIT:
             faults.append(_over("cpu wait", waited))
-        if state.stolen is not None and state.stolen > STOLEN_LIMIT and _ticks([state]) >= STOLEN_LEAST_TICKS:
-            faults.append(_over("steal", state.stolen))
+        if stolen and busy is not None and stolen + busy >= STOLEN_LEAST_TICKS:
+            share = stolen / (stolen + busy)
+            faults += [_over("steal", share)] if share > STOLEN_LIMIT else []
         if (read := pages * FAULT_SECONDS / max(seconds, 1e-9)) > FAULT_LIMIT:
             faults.append(_over("page faults", min(read, 1.0)))
         faults += self._of_card(before, after)
-        return replace(state, faults=tuple(faults))
+        return RoundState(
+            seconds, tuple(faults), waited, stolen, busy, pages, now.load, before, after, self._setting, absent
+        )
 
     def _of_card(self, before: CardState | None, after: CardState | None) -> list[Fault]:
         moments = [moment for moment in (before, after) if moment is not None]
