@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.plan.shapes import Encoder, Shapes
 from harness.plan.tokens import ClipTokens
-from harness.plan.weights import WHOLE_BYTES, weight_bytes
+from harness.plan.weights import WHOLE_BYTES, quantised_by_part, weight_bytes
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,58 @@ def decode_bytes(shapes: Shapes, format_name: str, context: int) -> int:
     head = "embedding" if shapes.tied else "head"
     weights = weight_bytes(shapes, format_name, ("language model", head))
     return weights.total + context * kv_bytes_per_token(shapes, format_name)
+
+
+def vision_bytes(shapes: Shapes, format_name: str, frames: int, size: tuple[int, int], batch: int = 1) -> int:
+    """The least that seeing must move: the weights of tower and projector once, each clip's pixels in and its visual
+    tokens out; bytes. What lies between could stay in a cache.
+    """
+    tower, width = shapes.vision(frames, size), activation_bytes(shapes, format_name)
+    numbers = tower.rows * tower.input_width + shapes.visual_tokens(frames, size) * shapes.text.width
+    weights = weight_bytes(shapes, format_name, ("vision", "projector", "newline"))
+    return weights.total + batch * numbers * width
+
+
+def hearing_bytes(shapes: Shapes, format_name: str, batch: int = 1) -> int:
+    """The same of speech encoder and projector: each clip's log-mel in and its speech tokens out; 0 without ears."""
+    ears = shapes.hearing
+    if ears is None:
+        return 0
+    numbers = ears.rows * ears.input_width + shapes.speech_tokens * shapes.text.width
+    weights = weight_bytes(shapes, format_name, ("speech encoder", "speech projector"))
+    return weights.total + batch * numbers * activation_bytes(shapes, format_name)
+
+
+def prefill_bytes(shapes: Shapes, format_name: str, prompt: int, batch: int = 1) -> int:
+    """The least that a prefill of `batch` prompts must move: the layers' weights and the head's table once, each
+    prompt's embedded tokens in and its KV cache out; bytes.
+    """
+    embedded = shapes.text.width * activation_bytes(shapes, format_name)
+    per_token = embedded + kv_bytes_per_token(shapes, format_name)
+    return decode_bytes(shapes, format_name, 0) + batch * prompt * per_token
+
+
+def quantised_flops(
+    shapes: Shapes, format_name: str, frames: int, size: tuple[int, int], prompt: int, batch: int = 1
+) -> Flops:
+    """Of each stage's FLOPs those in Linears that the format quantises: neither attention, nor convolutions, nor what
+    `models/formats.py` leaves native.
+    """
+    weights = {one.part: one.weights for one in quantised_by_part(shapes, format_name)}
+    tower, ears = shapes.vision(frames, size), shapes.hearing
+    merger = (
+        sum(count for _, count in shapes.products(shapes.parts["vision"] + ".merger")) if "vision" in weights else 0
+    )
+    seen = weights.get("vision", 0) - merger + weights.get("projector", 0)
+    heard = 0 if ears is None else ears.rows * weights.get("speech encoder", 0)
+    heard += shapes.speech_tokens * weights.get("speech projector", 0)
+    language = weights.get("language model", 0)
+    return Flops(
+        vision=2 * batch * (tower.rows * seen + tower.rows // tower.merge * merger),
+        hearing=2 * batch * heard,
+        prefill=2 * batch * prompt * language,
+        decode=2 * batch * language,
+    )
 
 
 def kv_bytes_per_token(shapes: Shapes, format_name: str = "native") -> int:
