@@ -9,25 +9,35 @@ Pure functions of arrays: the same input and seed give the same output. No torch
 from harness.stats.clusters import Floats, Statistic, cluster_bootstrap
 from harness.stats.estimate import Estimate
 from harness.stats.kappa import cohens_kappa, kappa_interval
+from harness.stats.multiple import holm, simultaneous_confidence
 from harness.stats.paired import difference_interval, mcnemar_clustered, mcnemar_exact
 from harness.stats.power import more_items
 from harness.stats.quantiles import percentile
 from harness.stats.ratios import ratio_interval
+from harness.stats.replicates import RatioP, replicate_interval, replicate_ratio, replicate_ratio_p
 from harness.stats.shares import wilson, wilson_clustered
+from harness.stats.steady import steady_after
 
 __all__ = [
     "Estimate",
     "Floats",
+    "RatioP",
     "Statistic",
     "cluster_bootstrap",
     "cohens_kappa",
     "difference_interval",
+    "holm",
     "kappa_interval",
     "mcnemar_clustered",
     "mcnemar_exact",
     "more_items",
     "percentile",
     "ratio_interval",
+    "replicate_interval",
+    "replicate_ratio",
+    "replicate_ratio_p",
+    "simultaneous_confidence",
+    "steady_after",
     "wilson",
     "wilson_clustered",
 ]
