@@ -1,4 +1,4 @@
-"""firstsight distill | sweep | finetune | report | data | plan: the parts of `pytest suites`, outside pytest.
+"""firstsight distill | sweep | finetune | report | compare | data | plan: the parts of `pytest suites`, outside pytest.
 
 Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made; SIGTERM and SIGUSR1, as
 a scheduler sends them, save and exit with 75: the same command goes on.
@@ -30,6 +30,16 @@ EPILOG = """examples:
   firstsight data check egothink:/data/EgoThink     read and decode all of a dataset
   firstsight plan --pair egogpt-qwen2vl --vram 24GB what will fit, without loading anything
   firstsight sweep --pair tiny --temperatures 1,2,3 --alphas 0,0.3,0.7,1
+  firstsight compare results/tiny/cpu               did the last run get worse than the one before?
+"""
+COMPARE_EPILOG = """examples:
+  firstsight compare results/tiny/cpu                        the last two runs of a folder
+  firstsight compare before.json after.json --format md      two files, for a pull request
+  firstsight compare A B --across driver --only-common       told apart although the driver differs
+  firstsight compare A B --aa same-1.json same-2.json        with the noise floor of these two
+
+exit code: 1 a row regressed · 3 none did, but one cannot be told · 2 they cannot be compared · 0 otherwise
+docs/gate.md tells how the output is read.
 """
 
 
@@ -112,6 +122,33 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_path", metavar="RECORD", type=Path, help="a run's JSON, or a folder (its newest run)")
     report.add_argument("--out", type=Path, help="where to write (default: report.html beside the record)")
     report.set_defaults(run=_report)
+
+    compare = commands.add_parser(
+        "compare",
+        help="did a run get worse than another: row by row, with intervals and the noise floor",
+        description="Latency, memory and answers of B against A. A row is called where it differs by more than chance, "
+        "over all rows together, and by more than this machine's noise floor.",
+        epilog=COMPARE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument("a", metavar="A", type=Path, help="before: a run's JSON, or a folder (its newest run)")
+    compare.add_argument("b", metavar="B", type=Path, nargs="?", help="after (without: A is a folder, its last two)")
+    compare.add_argument(
+        "--aa", metavar="RUN", type=Path, nargs="+", default=[], help="runs of one commit: the noise floor is theirs"
+    )
+    compare.add_argument(
+        "--margin", metavar="PERCENT", type=float, default=5.0, help="ratios within it are the same (default: 5)"
+    )
+    compare.add_argument(
+        "--margin-points", metavar="POINTS", type=float, default=2.0, help="and differences of shares (default: 2)"
+    )
+    compare.add_argument(
+        "--across", metavar="FIELD,FIELD", default="", help="compare although these differ: device,driver,… or all"
+    )
+    compare.add_argument("--only-common", action="store_true", help="rows that one run lacks are no error")
+    compare.add_argument("--all", action="store_true", help="tell the rows that are not gated, too")
+    compare.add_argument("--format", choices=("text", "json", "md"), default="text")
+    compare.set_defaults(run=_compare)
 
     data = commands.add_parser("data", help="look at what is asked", epilog=EPILOG.splitlines()[5])
     looks = data.add_subparsers(required=True, metavar="what")
@@ -248,6 +285,27 @@ def _report(options: argparse.Namespace) -> int:
     print(table.render(run))
     print(f"\nreport: {path}\nrecord: {run.path}")
     return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from harness.gate import Terms, compare, text
+    from harness.gate.comparable import parse_across
+    from harness.gate.comparison import margins
+    from harness.gate.storage import two_runs
+    from harness.record import load_run
+
+    terms = Terms(
+        across=parse_across(options.across),
+        only_common=options.only_common,
+        all_rows=options.all,
+        margins=margins(options.margin, options.margin_points),
+    )
+    before, after, skipped = two_runs(options.a, options.b)
+    for line in skipped:
+        print(f"firstsight: {line}", file=sys.stderr)
+    compared = compare(before, after, terms, aa=[load_run(path) for path in options.aa])
+    print(text.render(compared, options.format))
+    return compared.exit_code
 
 
 def _sheet(options: argparse.Namespace) -> int:

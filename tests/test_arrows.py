@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # From the top down. A module belongs to the longest name that it begins with.
 LAYERS = (
     ("conftest", "suites", "harness.cli", "harness.doorway", "harness.options", "harness.progress"),
-    ("harness.distill", "harness.variants", "harness.report"),
+    ("harness.distill", "harness.variants", "harness.gate", "harness.report"),
     ("harness.measure", "harness.plan", "harness.qa"),
     ("harness.record", "harness.stats", "harness.artifact", "harness.pair"),
     ("harness.errors",),
@@ -31,6 +31,7 @@ LIGHT = (
     "harness.record",
     "harness.stats",
     "harness.report",
+    "harness.gate",
 )
 HEAVY = {"torch", "transformers", "bitsandbytes", "accelerate"}
 

@@ -1,0 +1,156 @@
+"""What became of each row: regressed, improved, same, or cannot tell, with the reason for the last.
+
+Time and energy: the ratio B/A over processes (Welch's t on their log medians). It is called where Holm's p over all
+rows of the comparison is below 5 % and the ratio is beyond the noise floor. Not called, it is the same when its 95 %
+interval ends within the margin; else it cannot be told. Memory is one value without interval: called beyond the floor
+and 2 %. Shares: the difference of paired answers, clustered by clip; the same answers are the same exactly.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.errors import oneline
+from harness.gate.answers import paired_answers
+from harness.gate.gated import Kind
+from harness.gate.noise import Floor, size_words
+from harness.gate.rows import Key, Row
+from harness.record import Measurement
+from harness.stats import Estimate, difference_interval, mcnemar_clustered
+from harness.stats.multiple import holm
+from harness.stats.replicates import replicate_ratio, replicate_ratio_p
+
+Verdict = Literal["regressed", "improved", "same", "cannot tell"]
+
+ALPHA = 0.05  # of a false call among all rows of one comparison
+LEAST = 0.02  # the smallest ratio of single values that is called, as - 1
+LEAST_PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What is still the same: a ratio - 1, and a difference of shares (0.02 = 2 points)."""
+
+    ratio: float = 0.05
+    points: float = 0.02
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row with its verdict. estimate: B/A, or B - A of shares; no ends: no interval. p: Holm's, if there is one."""
+
+    key: Key
+    kind: Kind
+    a: Measurement
+    b: Measurement
+    verdict: Verdict
+    estimate: Estimate | None
+    p: float | None
+    floor: float | None  # log ratio; difference of shares
+    why: str = ""
+
+    @property
+    def worse(self) -> bool:
+        """Whether B's value is on the wrong side of A's, called or not."""
+        if self.estimate is None:
+            return False
+        change = self.estimate.value - (0.0 if self.kind == "share" else 1.0)
+        return change < 0 if self.b.higher_is_better else change > 0
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """A row before all others are known: its estimate and raw p, or why there is none."""
+
+    row: Row
+    kind: Kind
+    estimate: Estimate | None = None
+    p: float | None = None
+    why: str = ""
+
+
+def judge(rows: Sequence[Row], floor: Floor, margins: Margins = Margins()) -> tuple[Judged, ...]:
+    """A verdict on every gated row; the p-values are adjusted over all of them together."""
+    weighed = [_weigh(row, row.kind) for row in rows if row.kind is not None]
+    adjusted = iter(holm([one.p for one in weighed if one.p is not None]))
+    final = [replace(one, p=next(adjusted)) if one.p is not None else one for one in weighed]
+    return tuple(_called(one, floor.of(one.row.key.metric), margins) for one in final)
+
+
+def _weigh(row: Row, kind: Kind) -> _Weighed:
+    a, b = row.a.measurement, row.b.measurement
+    for name, side in (("A", row.a), ("B", row.b)):
+        if not side.record.valid:
+            return _Weighed(row, kind, why=f"not valid in {name}: {'; '.join(side.record.invalid_reasons)}")
+        if side.measurement.value is None:
+            return _Weighed(row, kind, why=f"absent in {name}: {side.measurement.absent}")
+    assert a.value is not None
+    assert b.value is not None
+    if a.unit != b.unit:
+        return _Weighed(row, kind, why=f"in {a.unit} in A and in {b.unit} in B; measure both by one version")
+    if a.higher_is_better != b.higher_is_better:
+        return _Weighed(row, kind, why="higher is better in one run only; measure both by one version")
+    if kind == "share":
+        return _share(row, kind)
+    if min(a.value, b.value, *a.samples, *b.samples) <= 0:
+        return _Weighed(row, kind, why="a value is not above zero, so that there is no ratio; measure again")
+    ours, theirs = a.by_process(), b.by_process()
+    counts = {"A": len(ours), "B": len(theirs)}
+    if min(counts.values()) >= LEAST_PROCESSES:
+        estimate = replicate_ratio(theirs, ours, paired=False)
+        return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal)
+    if kind == "memory":
+        return _Weighed(row, kind, Estimate(b.value / a.value, None, None), why="no interval")
+    few = " and ".join(
+        f"{count or 'no'} process{'' if count == 1 else 'es'} in {name}" for name, count in counts.items()
+    )
+    return _Weighed(row, kind, why=f"{few}: what the next one would give is not known; measure with more processes")
+
+
+def _share(row: Row, kind: Kind) -> _Weighed:
+    answers = paired_answers(row)
+    if not answers.clips:
+        return _Weighed(row, kind, why=answers.note or "no question is in both runs' records; measure again")
+    if answers.a == answers.b:
+        return _Weighed(row, kind, Estimate(0.0, 0.0, 0.0), why=answers.note or "the same answers")
+    estimate = difference_interval(answers.b, answers.a, answers.clips)
+    return _Weighed(row, kind, estimate, mcnemar_clustered(answers.b, answers.a, answers.clips), answers.note)
+
+
+def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
+    a, b = one.row.a.measurement, one.row.b.measurement
+
+    def with_verdict(verdict: Verdict, why: str = one.why) -> Judged:
+        return Judged(one.row.key, one.kind, a, b, verdict, one.estimate, one.p, floor, oneline(why, 300))
+
+    if one.estimate is None:
+        return with_verdict("cannot tell")
+    value, low, high = one.estimate
+    share = one.kind == "share"
+    change = value if share else math.log(value)
+    least = floor or 0.0
+    if one.p is None and not share:  # a single value
+        least = max(least, math.log1p(LEAST))
+        if abs(change) <= least:
+            return with_verdict("same")
+        return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
+    if one.p is not None and one.p < ALPHA and abs(change) > least:
+        return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
+    margin = max(margins.points if share else math.log1p(margins.ratio), least)
+    assert low is not None
+    assert high is not None
+    ends = (low, high) if share else (math.log(low), math.log(high))
+    worst = -ends[0] if b.higher_is_better else ends[1]
+    if worst < margin:
+        return with_verdict("same")
+    metric = one.row.key.metric
+    shown = size_words(metric, margin)
+    mend = "ask more questions" if share else "measure with more processes"
+    if one.p is not None and one.p < ALPHA:
+        why = (
+            f"smaller than the noise floor ({size_words(metric, least)}), and may be worse by more than {shown}; {mend}"
+        )
+    else:
+        why = f"may be worse by more than {shown}, and may not; {mend}"
+    return with_verdict("cannot tell", "; ".join(filter(None, (one.why, why))))

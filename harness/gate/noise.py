@@ -1,0 +1,171 @@
+"""The noise floor of a machine: what the same commit, weights and machine give when they are measured twice (A/A).
+
+    floor = noise_floor(a, b, aa=())     # found among the runs beside A and B; else from within the two
+    floor.of("itl")                      # a log ratio; for shares a difference. Nothing smaller is called
+
+Without an A/A pair each run is split in two, its processes dealt out in turn. That sees what differs between processes,
+not what differs between runs (a warmer machine, another neighbour), and says so.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean, median
+
+from harness.errors import UsageError, oneline
+from harness.gate.commit import UNKNOWN
+from harness.gate.comparable import differences, retrained
+from harness.gate.gated import Kind, kind_of
+from harness.gate.rows import Side, sides
+from harness.gate.storage import runs_below, storage_of
+from harness.record import Run
+from harness.report.view import dig
+
+HOW_TO_MEND = "run `pytest suites` twice on one commit"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The largest difference between equals, by metric: |log ratio|, for shares |difference|."""
+
+    by_metric: Mapping[str, float]
+    pairs: tuple[tuple[str, str], ...]  # files of the A/A pairs; empty: from within A and B
+    within: bool
+
+    def of(self, metric: str) -> float | None:
+        """None where nothing was measured twice."""
+        return self.by_metric.get(metric)
+
+    def words(self) -> str:
+        """One line: how large it is, where it comes from, and what it cannot see."""
+        if not self.by_metric:
+            return f"noise floor: unknown, no row was measured by two processes; {HOW_TO_MEND} for a real one"
+        sizes = ", ".join(f"{oneline(name, 40)} {size_words(name, size)}" for name, size in self.by_metric.items())
+        if self.within:
+            return (
+                f"noise floor, from halves of the same run: {sizes}. It cannot see drift between runs; "
+                f"{HOW_TO_MEND} for a real one"
+            )
+        first = " and ".join(oneline(name, 80) for name in self.pairs[0])
+        more = "" if len(self.pairs) == 1 else f" and {len(self.pairs) - 1} more"
+        plural = "pair" if len(self.pairs) == 1 else "pairs"
+        return f"noise floor, the largest of {len(self.pairs)} A/A {plural} ({first}{more}): {sizes}"
+
+
+def size_words(metric: str, size: float) -> str:
+    """1.4 %, or 0.5 pt of a share."""
+    return f"{100 * size:.1f} pt" if metric in ("agreement", "accuracy") else f"{100 * math.expm1(size):.1f} %"
+
+
+def noise_floor(a: Run, b: Run, aa: Sequence[Run] = ()) -> Floor:
+    """From the runs of `aa`, else from those beside A and B, else from within A and B."""
+    if aa:
+        return _between(_told_pairs(aa))
+    found = list(_found_pairs(a, b))
+    return _between(found) if found else _within((a, b))
+
+
+def is_aa(one: Run, other: Run) -> bool:
+    """Whether two runs are of the same clean commit, weights and environment."""
+    commit = dig(one.commit, "id")
+    clean = one.commit.get("dirty") is False and other.commit.get("dirty") is False
+    return clean and commit not in UNKNOWN and commit == dig(other.commit, "id") and _alike(one, other)
+
+
+def _alike(one: Run, other: Run) -> bool:
+    return not differences(one, other) and not retrained(one, other)
+
+
+def _found_pairs(a: Run, b: Run) -> Iterator[tuple[Run, Run]]:
+    """A/A pairs among the runs beside A and B, measured as B was; never A and B themselves: they are judged by it."""
+    folders = dict.fromkeys(folder for folder in (storage_of(a), storage_of(b)) if folder is not None)
+    beside: dict[Path, Run] = {}
+    for folder in folders:
+        for run in runs_below(folder).runs:  # what cannot be read is no witness
+            if run.path is not None and not differences(run, b):
+                beside[run.path.resolve()] = run
+    judged = {run.path.resolve() for run in (a, b) if run.path is not None}
+    for one, other in combinations(beside, 2):
+        if {one, other} != judged and is_aa(beside[one], beside[other]):
+            yield beside[one], beside[other]
+
+
+def _told_pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    if len(runs) < 2:
+        raise UsageError("--aa: one run is no pair; give two of the same commit, or leave --aa out")
+    pairs = list(combinations(runs, 2))
+    for one, other in pairs:
+        names = " and ".join(_name(run) for run in (one, other))
+        if dig(one.commit, "id") != dig(other.commit, "id"):
+            commits = " and ".join(dig(run.commit, "id")[:10] or "none" for run in (one, other))
+            raise UsageError(f"--aa {names}: of commits {commits}; an A/A pair is the same commit measured twice")
+        if found := differences(one, other):
+            raise UsageError(f"--aa {names}: differ in {found[0]}; an A/A pair is measured in the same way twice")
+        if changed := retrained(one, other):
+            raise UsageError(f"--aa {names}: other weights of {oneline(changed[0], 40)}; give runs of the same weights")
+    return pairs
+
+
+def _between(pairs: Sequence[tuple[Run, Run]]) -> Floor:
+    largest: dict[str, float] = {}
+    centres = {id(run): _centres(run) for pair in pairs for run in pair}
+    for one, other in pairs:
+        ours, theirs = centres[id(one)], centres[id(other)]
+        for key in ours.keys() & theirs.keys():
+            (metric, _), value = key, abs(ours[key] - theirs[key])
+            largest[metric] = max(largest.get(metric, 0.0), value)
+    names = tuple((_name(one), _name(other)) for one, other in pairs)
+    return Floor(_in_order(largest, pairs[0][0]), names, within=False)
+
+
+def _within(runs: Sequence[Run]) -> Floor:
+    largest: dict[str, float] = {}
+    for run in runs:
+        for side, _ in _gated(run):
+            groups = side.measurement.by_process()
+            if len(groups) >= 2:
+                metric = side.measurement.metric
+                value = abs(_log_centre(groups[::2]) - _log_centre(groups[1::2]))
+                largest[metric] = max(largest.get(metric, 0.0), value)
+    return Floor(_in_order(largest, runs[0]), (), within=True)
+
+
+def _centres(run: Run) -> dict[tuple[str, str], float]:
+    """What a row is compared by: the log of its centre, for shares the value itself."""
+    found = {}
+    for side, kind in _gated(run):
+        measurement, value = side.measurement, side.measurement.value
+        row = f"{side.record.variant} {sorted(side.record.workload.items())}"
+        if kind == "share" and value is not None:
+            found[measurement.metric, row] = value
+        elif len(groups := measurement.by_process()) >= 2:
+            found[measurement.metric, row] = _log_centre(groups)
+        elif value is not None and value > 0:
+            found[measurement.metric, row] = math.log(value)
+    return found
+
+
+def _gated(run: Run) -> Iterator[tuple[Side, Kind]]:
+    for side in sides(run).values():
+        kind = kind_of(side.record.suite, side.measurement)
+        positive = all(sample > 0 for sample in side.measurement.samples)
+        if kind is not None and side.record.valid and side.measurement.value is not None and positive:
+            yield side, kind
+
+
+def _log_centre(groups: Sequence[Sequence[float]]) -> float:
+    """The log of the geometric mean of the processes' medians, as replicate_ratio compares them."""
+    return fmean(math.log(median(group)) for group in groups)
+
+
+def _in_order(largest: Mapping[str, float], run: Run) -> dict[str, float]:
+    order = list(dict.fromkeys(m.metric for record in run.records for m in record.measurements))
+    return {
+        name: largest[name] for name in [*(n for n in order if n in largest), *(n for n in largest if n not in order)]
+    }
+
+
+def _name(run: Run) -> str:
+    return oneline(run.path.name if run.path is not None else run.datetime, 120)

@@ -1,0 +1,176 @@
+"""What is called, what is the same, and what cannot be told, a row each."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import RecordError, UsageError
+from harness.gate import Terms, compare
+from harness.gate.comparison import margins
+from harness.gate.judge import Judged
+from harness.record import Record, Run
+from tests.harness.gate.made import answers, memory, run
+
+BEFORE, AFTER = run(1), run(2)
+
+
+def with_extra(base: Run, *records: Record) -> Run:
+    return replace(base, records=(*base.records, *records))
+
+
+def judged(a: Run, b: Run, metric: str, variant: str = "int8", **terms: Any) -> Judged:
+    found = compare(a, b, Terms(**terms)).rows
+    return next(row for row in found if (row.key.metric, row.key.variant) == (metric, variant))
+
+
+def test_a_slower_decode_is_a_regression_and_a_faster_one_an_improvement() -> None:
+    slow = compare(BEFORE, run(2, slower={"itl": 1.1}))
+    assert {row.key.metric for row in slow.having("regressed")} == {"itl"}
+    assert slow.exit_code == 1
+    fast = compare(BEFORE, run(2, slower={"itl": 0.9}))
+    assert {row.key.metric for row in fast.having("improved")} == {"itl"}
+    assert not fast.having("regressed")
+
+
+def test_equals_are_the_same() -> None:
+    """Few processes of such noise leave one or the other row to more processes, and none is called."""
+    quiet = {"between": 0.002, "within": 0.01}
+    compared = compare(run(1, **quiet), run(2, **quiet))
+    assert {row.verdict for row in compared.rows} == {"same"}
+    assert compared.exit_code == 0
+
+
+def test_a_noisy_row_cannot_be_told_and_how_to_mend_it_is_said() -> None:
+    compared = compare(run(1, between=0.08), run(2, between=0.08))
+    assert compared.exit_code == 3
+    row = compared.having("cannot tell")[0]
+    assert "may be worse by more than" in row.why
+    assert "more processes" in row.why
+
+
+def test_a_wider_margin_calls_more_rows_the_same() -> None:
+    noisy, other = run(1, between=0.08), run(2, between=0.08)
+    wide = compare(noisy, other, Terms(margins=margins(100, 2)))
+    assert {row.verdict for row in wide.rows} == {"same"}
+
+
+@pytest.mark.parametrize(("percent", "points"), [(0, 2), (-1, 2), (101, 2), (float("nan"), 2), (5, 0), (5, 200)])
+def test_a_margin_that_is_none_is_refused(percent: float, points: float) -> None:
+    with pytest.raises(UsageError, match="--margin"):
+        margins(percent, points)
+
+
+def test_what_is_not_valid_is_not_judged() -> None:
+    reason = "GPU throttled in 9 of 12 rounds"
+    spoilt = tuple(
+        replace(r, valid=False, invalid_reasons=(reason,)) if r.variant == "int8" else r for r in AFTER.records
+    )
+    row = judged(BEFORE, replace(AFTER, records=spoilt), "itl")
+    assert (row.verdict, row.estimate) == ("cannot tell", None)
+    assert row.why == f"not valid in B: {reason}"
+
+
+def test_one_process_says_nothing_of_the_next() -> None:
+    row = judged(run(1, processes=1), AFTER, "itl")
+    assert row.verdict == "cannot tell"
+    assert "1 process in A and 7 processes in B" in row.why
+    assert "more processes" in row.why
+
+
+def test_a_value_that_is_gone_cannot_be_told() -> None:
+    gone = tuple(
+        replace(
+            r,
+            measurements=tuple(
+                replace(m, value=None, low=None, high=None, samples=(), groups=(), absent="no counter")
+                if m.metric == "itl"
+                else m
+                for m in r.measurements
+            ),
+        )
+        for r in AFTER.records
+    )
+    assert judged(BEFORE, replace(AFTER, records=gone), "itl").why == "absent in B: no counter"
+    both = compare(
+        replace(BEFORE, records=gone), replace(AFTER, records=gone)
+    )  # absent in both is a gap that was there before
+    assert {row.key.metric for row in both.rows} == {"ttft", "answer"}
+    assert any("6 rows without a value in either run" in note for note in both.notes)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "verdict"), [(900, "same"), (915, "same"), (930, "regressed"), (870, "improved")]
+)
+def test_memory_is_one_value_and_called_beyond_two_percent(megabytes: float, verdict: str) -> None:
+    row = judged(with_extra(BEFORE, memory("int8")), with_extra(AFTER, memory("int8", megabytes)), "memory_peak")
+    assert row.verdict == verdict
+    assert row.why == "no interval"
+
+
+HITS = [i % 5 > 0 for i in range(400)]
+
+
+def shares(hits: list[bool]) -> Judged:
+    return judged(with_extra(BEFORE, answers("int8", HITS)), with_extra(AFTER, answers("int8", hits)), "agreement")
+
+
+def test_the_same_answers_are_the_same_exactly() -> None:
+    row = shares(HITS)
+    assert (row.verdict, row.estimate) == ("same", (0.0, 0.0, 0.0))
+
+
+def test_answers_that_got_worse_are_a_regression() -> None:
+    row = shares([hit and i % 8 > 0 for i, hit in enumerate(HITS)])
+    assert row.verdict == "regressed"
+    assert row.estimate is not None
+    assert row.estimate.value < -0.08
+
+
+def test_answers_that_got_better_are_an_improvement() -> None:
+    assert shares([hit or i % 10 == 0 for i, hit in enumerate(HITS)]).verdict == "improved"
+
+
+def test_a_few_flips_within_two_points_are_the_same_and_more_cannot_be_told() -> None:
+    assert shares([hit != (i in (3, 200)) for i, hit in enumerate(HITS)]).verdict == "same"
+    flipped = [hit != (i % 40 in (1, 30)) for i, hit in enumerate(HITS)]
+    assert shares(flipped).verdict == "cannot tell"
+
+
+def test_questions_that_only_one_run_asked_are_left_out_and_told() -> None:
+    row = shares(HITS[:300])
+    assert row.verdict == "same"
+    assert row.why == "300 of 400 questions are in both runs"
+
+
+def test_answers_without_items_cannot_be_told() -> None:
+    bare = replace(answers("int8", HITS), details={})
+    row = judged(with_extra(BEFORE, bare), with_extra(AFTER, answers("int8", HITS)), "agreement")
+    assert (row.verdict, row.why) == ("cannot tell", "no item-by-item answers in A; measure again")
+
+
+def test_an_item_that_is_none_is_named() -> None:
+    broken: Any = replace(answers("int8", HITS), details={"items": [{"id": "q0", "clip": "c0", "agrees": "yes"}]})
+    with pytest.raises(RecordError, match=r"B: items\[0\] of int8: must have id, clip and agrees"):
+        compare(with_extra(BEFORE, answers("int8", HITS)), with_extra(AFTER, broken))
+
+
+def test_other_units_are_not_divided() -> None:
+    seconds = tuple(replace(r, measurements=tuple(replace(m, unit="s") for m in r.measurements)) for r in AFTER.records)
+    assert judged(BEFORE, replace(AFTER, records=seconds), "itl").why.startswith("in ms in A and in s in B")
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.floats(0.8, 1.25))
+def test_a_row_is_judged_alike_from_both_ends(seed: int, factor: float) -> None:
+    """What B is to A, A is to B: the ratio inverse, the call the opposite."""
+    shape: dict[str, Any] = {"variants": ("baseline",), "processes": 5, "rounds": 3}
+    a, b = run(seed, **shape), run(seed + 1, slower={"itl": factor}, **shape)
+    opposite = {"regressed": "improved", "improved": "regressed"}
+    for there, back in zip(compare(a, b).rows, compare(b, a).rows, strict=True):
+        assert there.estimate is not None
+        assert back.estimate is not None
+        assert there.estimate.value * back.estimate.value == pytest.approx(1)
+        assert opposite.get(there.verdict, "") == (back.verdict if there.verdict in opposite else "")
