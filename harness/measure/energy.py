@@ -21,14 +21,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from scipy import stats as distributions
 
 from harness.errors import ResourceError
 from harness.measure.nvml import Card, Reading, card_of
 from harness.record import Measurement
+
+if TYPE_CHECKING:
+    import torch
 
 ENERGY_HOW = "NVML total energy of the whole card, difference from the phase's begin to its end"
 

@@ -1,0 +1,259 @@
+"""Rounds that others disturbed: read from a made-up /proc and from a stubbed card, judged by the module's limits."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.measure import validity
+from harness.measure.card_state import CardSetting, CardState
+from harness.measure.validity import LEAST_VALID, RoundState, RunValidity, Watch, judge_rounds
+
+CPU = torch.device("cpu")
+MS = 1_000_000  # nanoseconds
+
+
+class Machine:
+    """A /proc of one's own, and a clock that only stands where it is put."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.now, self.main = root, 0.0, threading.get_native_id()
+        (root / "cpuinfo").write_text("flags : fpu hypervisor\n")
+        self.threads({})
+        self.ticks(0, 0)
+        self.load(0.5)
+
+    def threads(self, others: dict[int, tuple[int, int]], ran: int = 0, waited: int = 0) -> None:
+        """Nanoseconds run and waited, of the working thread and of others."""
+        for thread, (one, two) in {self.main: (ran, waited), **others}.items():
+            folder = self.root / "self" / "task" / str(thread)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "schedstat").write_text(f"{one} {two} 1\n")
+
+    def ticks(self, stolen: int, busy: int) -> None:
+        """Of cpu0, and of a thousand CPUs that this container does not run on."""
+        foreign = "cpu99 9000 0 0 0 0 0 0 9000 0 0\n"
+        (self.root / "stat").write_text(
+            f"cpu 1 1 1 1 1 1 1 1 0 0\ncpu0 {busy} 0 0 5 5 0 0 {stolen} 0 0\n{foreign}intr 1\n"
+        )
+
+    def load(self, load: float) -> None:
+        (self.root / "loadavg").write_text(f"{load} 0 0 1/2 3\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path)
+    monkeypatch.setattr("harness.measure.proc.os.sched_getaffinity", lambda pid: {0})
+    monkeypatch.setattr(validity.time, "perf_counter", lambda: made.now)
+    monkeypatch.setattr(validity, "_major_faults", lambda: 0)
+    return made
+
+
+def a_round(machine: Machine, watch: Watch, seconds: float = 1.0, **counted: Any) -> RoundState:
+    watch.before()
+    machine.threads(counted.get("others", {}), int(1e9 * seconds), counted.get("waited", 0))
+    machine.ticks(counted.get("stolen", 0), counted.get("busy", 0))
+    machine.now += seconds
+    return watch.after()
+
+
+def test_a_round_that_nobody_disturbed_is_valid(machine: Machine) -> None:
+    state = a_round(machine, Watch(CPU, proc=machine.root), waited=20 * MS, busy=100)
+    assert state.reasons == ()
+    assert (state.seconds, state.waited, state.stolen, state.load) == (1.0, 0.02, 0.0, 0.5)
+
+
+def test_others_that_held_the_cpu_break_a_round(machine: Machine) -> None:
+    state = a_round(machine, Watch(CPU, proc=machine.root), waited=230 * MS)
+    assert state.reasons == ("others held the CPU for 23 % of the time (limit 10 %)",)
+
+
+def test_a_parallel_region_waits_for_its_last_thread(machine: Machine) -> None:
+    watch = Watch(CPU, proc=machine.root)
+    assert a_round(machine, watch, others={77: (700 * MS, 300 * MS)}).waited == 0.3
+
+
+def test_a_progress_bar_that_waits_does_not_hold_the_round_up(machine: Machine) -> None:
+    watch = Watch(CPU, proc=machine.root)
+    assert a_round(machine, watch, others={77: (1 * MS, 200 * MS)}).reasons == ()
+
+
+def test_what_the_hypervisor_gave_away_breaks_a_round(machine: Machine) -> None:
+    state = a_round(machine, Watch(CPU, proc=machine.root), stolen=20, busy=80)
+    assert state.reasons == ("the hypervisor gave the CPU to others for 20 % of the time (limit 5 %)",)
+
+
+def test_a_single_tick_of_steal_breaks_no_short_round_but_many_break_the_run(machine: Machine) -> None:
+    watch = Watch(CPU, proc=machine.root)
+    states = []
+    for count in range(1, 11):
+        states.append(a_round(machine, watch, seconds=0.04, stolen=count, busy=4 * count))
+    judged = judge_rounds(states)
+    assert all(judged.kept)
+    assert judged.reasons == (
+        "over the whole run the hypervisor gave the CPU to others for 20 % of the time (limit 5 %)",
+    )
+
+
+def test_on_bare_metal_no_steal_is_looked_for(machine: Machine) -> None:
+    (machine.root / "cpuinfo").write_text("flags : fpu\n")
+    state = a_round(machine, Watch(CPU, proc=machine.root), stolen=50, busy=50)
+    assert (state.stolen, state.reasons) == (None, ())
+
+
+def test_pages_from_a_disk_break_a_short_round(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = iter((5, 15))
+    monkeypatch.setattr(validity, "_major_faults", lambda: next(pages))
+    state = a_round(machine, Watch(CPU, proc=machine.root), seconds=0.1)
+    assert state.reasons == ("pages were read from disk for about 10 % of the time (limit 5 %)",)
+
+
+def test_where_linux_does_not_count_the_round_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    watch = Watch(CPU, proc=tmp_path)
+    watch.before()
+    state = watch.after()
+    assert (state.waited, state.stolen, state.load, state.reasons) == (None, None, None, ())
+    assert judge_rounds([state] * 9).notes == (
+        "how long threads waited for a CPU cannot be read here (no schedstat in /proc)",
+    )
+
+
+def test_after_needs_a_before() -> None:
+    with pytest.raises(RuntimeError, match="without before"):
+        Watch(CPU).after()
+
+
+def test_this_machine_can_be_watched_for_less_than_a_short_round_costs() -> None:
+    watch, taken = Watch(CPU), []
+    for _ in range(50):
+        begun = time.thread_time()
+        watch.before()
+        state = watch.after()
+        taken.append(time.thread_time() - begun)
+    assert state.waited is not None
+    assert sorted(taken)[5] < 400e-6  # both sides: 100 µs on an idle machine; a busy one reads the same
+
+
+# --- the run
+
+
+def calm(seconds: float = 1.0, sm: int | None = None, **changes: Any) -> RoundState:
+    card = None if sm is None else CardState(sm, 2619, (), 50, (7,))
+    setting = CardSetting(300.0, 400.0, 1980, True) if sm else None
+    usual = {"waited": 0.01, "stolen_ticks": 0, "busy_ticks": 100, "major_faults": 0, "load": 1.0}
+    return RoundState(seconds, **{"faults": (), "before": card, "after": card, "setting": setting, **usual, **changes})
+
+
+def broken(share: float = 0.23) -> RoundState:
+    return calm(faults=(validity._over("cpu wait", share),), waited=share)
+
+
+def test_a_run_of_few_disturbed_rounds_is_valid_without_them() -> None:
+    judged = judge_rounds([calm()] * 9 + [broken()])
+    assert judged.valid
+    assert judged.kept == (*[True] * 9, False)
+    assert judged.counts == {"cpu wait": 1}
+
+
+def test_a_run_that_was_mostly_disturbed_is_invalid_in_one_line() -> None:
+    judged = judge_rounds([calm()] * 9 + [broken()] * 11)
+    assert judged.reasons == ("11 of 20 rounds broken: others held the CPU for 23 % of the time (limit 10 %)",)
+
+
+def test_the_line_tells_the_other_kinds_by_their_counts() -> None:
+    throttled = calm(faults=(validity.Fault("throttled", "the card throttled: HW slowdown"),))
+    judged = judge_rounds([calm(), broken(), broken(0.4), broken(0.6), throttled])
+    assert judged.reasons == (
+        "4 of 5 rounds broken: others held the CPU for 40 % of the time (limit 10 %); also throttled in 1",
+    )
+
+
+@pytest.mark.parametrize(("rounds", "valid"), [(LEAST_VALID, True), (LEAST_VALID - 1, False), (0, False)])
+def test_a_run_of_too_few_rounds_is_invalid(rounds: int, valid: bool) -> None:
+    judged = judge_rounds([calm()] * rounds)
+    assert judged.valid is valid
+    assert valid or judged.reasons == (f"{rounds} rounds, fewer than {LEAST_VALID}",)
+
+
+def test_a_clock_below_the_runs_median_breaks_its_round() -> None:
+    judged = judge_rounds([calm(sm=1500)] * 9 + [calm(sm=1200)])
+    assert judged.states[-1].reasons == ("the SM clock was 20 % below the run's median (limit 10 %)",)
+    assert judged.counts == {"clock drop": 1}
+
+
+def test_a_capped_and_divided_card_is_told_and_is_no_fault() -> None:
+    judged = judge_rounds([calm(sm=1500)] * 9)
+    assert judged.valid
+    assert judged.notes[0] == "the card's power is capped at 300 W of 400 W"
+    assert "MIG" in judged.notes[1]
+
+
+def test_a_record_carries_the_verdict_and_every_round_as_plain_json() -> None:
+    told = json.loads(json.dumps(judge_rounds([calm(sm=1500)] * 9 + [broken()]).as_json()))
+    assert (told["rounds"], told["broken"], told["counts"]) == (10, 1, {"cpu wait": 1})
+    assert told["states"][0]["after"] == {
+        "sm_mhz": 1500,
+        "memory_mhz": 2619,
+        "throttled": [],
+        "temperature_c": 50,
+        "pids": [7],
+    }
+    assert told["states"][-1]["reasons"] == ["others held the CPU for 23 % of the time (limit 10 %)"]
+    assert isinstance(judge_rounds([calm()] * 9), RunValidity)
+
+
+# --- a card
+
+
+ON_A_CARD = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from harness.measure.validity import Watch, judge_rounds
+def say(*lines):
+    Path(os.environ["NVML_STUB"] + ".new").write_text("\\n".join(lines) + "\\n")
+    os.rename(os.environ["NVML_STUB"] + ".new", os.environ["NVML_STUB"])
+watch = Watch(SimpleNamespace(type="cuda"), card=card)
+def kinds():
+    state = watch.after()
+    return [fault.text for fault in state.faults if fault.kind != "cpu wait"]
+"""
+
+
+def test_a_throttling_card_breaks_a_round_and_a_power_cap_does_not(nvml: Any) -> None:
+    program = f"""
+watch.before(); say("throttle {0x4}"); capped = kinds()
+watch.before(); say("throttle {0x4 | 0x40}"); show([capped, kinds()])
+"""
+    assert nvml.told(ON_A_CARD + program) == [[], ["the card throttled: HW thermal slowdown"]]
+
+
+def test_a_process_that_comes_onto_the_card_breaks_a_round_and_one_that_was_there_does_not(nvml: Any) -> None:
+    nvml.says("process self 1000", "process 5 1000")
+    program = """
+watch.before(); there = kinds()
+watch.before(); say("process self 1000", "process 5 1000", "process 66 1000"); show([there, kinds()])
+"""
+    assert nvml.told(ON_A_CARD + program) == [[], ["another process came onto the card (pid 66)"]]
+
+
+def test_what_a_card_does_not_tell_is_noted_and_breaks_nothing(nvml: Any) -> None:
+    nvml.says("error nvmlDeviceGetTemperature 3", "error nvmlDeviceGetClockInfo 15")
+    program = """
+states = []
+for _ in range(6):
+    watch.before(); states.append(watch.after())
+broken = [fault.kind for state in states for fault in state.faults if fault.kind != "cpu wait"]
+show(broken + list(judge_rounds(states).notes))
+"""
+    assert nvml.told(ON_A_CARD + program) == [
+        "NVML gives no clocks of this device: GPU is lost",
+        "NVML gives no temperature of this device: Not Supported",
+    ]
