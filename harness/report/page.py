@@ -25,6 +25,7 @@ from harness.report.cost import cost
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.seeds import by_seed
+from harness.report.stages import sweep, where_time_goes
 from harness.report.verdict import decide
 from harness.report.view import dig, on_cpu, variants
 
@@ -67,7 +68,9 @@ def render(run: Run) -> str:
         budget_headings=headings,
         budgets=budgets,
         pareto=charts.pareto(run, verdict),
+        stages=where_time_goes(views),
         panels=charts.distributions(run),
+        sweep=sweep(views),
         curves=charts.training(run),
         gain=gain(run),
         graded=graded(views),
