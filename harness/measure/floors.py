@@ -155,9 +155,9 @@ def _floor(stage: str, flops: int, of_int8: int, moved: int, ceilings: Ceilings)
     floating, quantised, copy = ceilings.floating, ceilings.quantised, ceilings.copy
     computing = (flops - of_int8) / floating.flops_per_second + of_int8 / quantised.flops_per_second
     moving = moved / copy.bytes_per_second
-    compute = _computed(flops - of_int8, floating)
-    if of_int8:
-        compute = f"{_computed(of_int8, quantised)} and {compute}"
+    compute = _computed(flops, floating)
+    if of_int8 and quantised is not floating:
+        compute = f"{_computed(of_int8, quantised)} and {_computed(flops - of_int8, floating)}"
     told = {"bandwidth": (_moved(moved, copy), compute, computing), "compute": (compute, _moved(moved, copy), moving)}
     binds = "bandwidth" if moving >= computing else "compute"
     bound, other, seconds = told[binds]

@@ -90,6 +90,8 @@ def test_int8_products_count_at_the_int8_rate_where_there_is_one(real: Any) -> N
     assert of_int8.prefill < total
     found = floors(student, "int8", H200)["prefill"]
     assert found.computing == pytest.approx(of_int8.prefill / 1300e12 + (total - of_int8.prefill) / 700e12)
+    assert found.how.count("FLOP/s (") == 2
+    assert floors(student, "int8", ceilings(4.8e12, 700e12, 7e12))["prefill"].how.count("FLOP/s (") == 1
     assert floors(student, "int8", ceilings(4.8e12, 700e12))["prefill"].computing == pytest.approx(total / 700e12)
     assert floors(student, "nf4", H200)["prefill"].computing == pytest.approx(total / 700e12)
     assert quantised_flops(student, "native", 8, SIZE, 1000).prefill == 0
