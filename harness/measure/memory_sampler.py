@@ -100,7 +100,7 @@ class MemorySampler:
         if not ready or out.readline().strip() != name:
             raise self._fault()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         process = self._process
         if process is None:
             return
