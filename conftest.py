@@ -4,24 +4,21 @@ pytest suites --pair tiny                       everything, then the table and r
 pytest suites --pair tiny -k int8               one variant (baseline is still the reference)
 pytest suites --pair tiny --benchmark-disable   smoke: each target once, nothing is recorded
 pytest suites --pair tiny --benchmark-compare   beside the last run on this kind of device
+pytest suites --pair tiny --benchmark-compare --gate   exit code 1 where a row regressed, 3 where that cannot be told
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, oneline
 from models.fault import ModelFault
-
-if TYPE_CHECKING:
-    pass
 
 ROOT = Path(__file__).parent
 
@@ -41,12 +38,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--similarity", metavar="DIR", help="a local sentence-embedding model: grade open answers by meaning too"
     )
+    group.addoption(
+        "--workloads", metavar="FILE", help="what latency is measured of: headline, or a file as suites/workloads.yaml"
+    )
+    group.addoption("--processes", metavar="N", type=int, help="processes that time the variants (default: the pair's)")
     group.addoption("--seeds", metavar="N", type=int, default=1, help="train each student N times (default: 1)")
     group.addoption("--rebuild", action="store_true", help="make every artifact again, whether it is found or not")
     group.addoption(
         "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
     )
     group.addoption("--results", metavar="DIR", help="where records go (default: ./results)")
+    group.addoption("--gate", action="store_true", help="with --benchmark-compare: fail (1) where a row regressed")
+    group.addoption("--margin", metavar="PERCENT", type=float, default=5.0, help="ratios within it are the same (5)")
+    group.addoption("--margin-points", metavar="POINTS", type=float, default=2.0, help="and differences of shares (2)")
+    group.addoption("--across", metavar="FIELD,…", default="", help="gate although these differ: driver,… or all")
+    group.addoption("--only-common", action="store_true", help="gate: rows that one run lacks are no error")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,20 +61,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.pair is None:
         return
     from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
+    from harness.gate.commit import commit_of, tag
+    from harness.gate.session import terms_of
 
     try:
+        terms, commit = terms_of(config.option), commit_of(ROOT)
         door = Doorway.open(config.option)
     except (FirstSightError, ModelFault) as error:
         pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
-    config.stash[DOOR] = door
+    config.stash[DOOR], config.stash[COMMIT], config.stash[TERMS] = door, commit, terms
     config.add_cleanup(_requeue_on_signal())
     option = config.option
     if option.benchmark_storage == "file://./.benchmarks":
         option.benchmark_storage = f"file://{door.results}"
     if not option.benchmark_save and not option.benchmark_autosave:
-        from pytest_benchmark.utils import get_tag
-
-        option.benchmark_autosave = get_tag()
+        option.benchmark_autosave = tag(commit)
     option.benchmark_save_data = True
     _storage_anywhere()
     # Our table is the one to read; theirs is shown when somebody compares.
@@ -99,6 +106,9 @@ def _storage_anywhere() -> None:
 DOOR = pytest.StashKey["Doorway"]()
 FAILED = pytest.StashKey[set[str]]()
 REFUSED = pytest.StashKey[list[str]]()
+COMMIT = pytest.StashKey[dict[str, Any]]()
+TERMS = pytest.StashKey[Any]()
+GATED = pytest.StashKey[int]()
 CASES = ("variant", "trained_variant", "trained_student", "variant_files")  # fixtures that are a case
 STOPPED: list[BaseException] = []  # by a scheduler
 
@@ -135,7 +145,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = [pytest.param(case, id=case.id) for case in door.cases(with_controls=False)]
         metafunc.parametrize("variant_files", cases, indirect=True, scope="session")
     if "workload" in names:
-        metafunc.parametrize("workload", [pytest.param(w, id=w.id) for w in door.workloads()], scope="session")
+        metafunc.parametrize("workload", [pytest.param(w, id=w.id) for w in door.workloads], scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -232,41 +242,45 @@ def one_request(door: Any) -> Any:
     return door.one_request
 
 
-@pytest.fixture
-def latency_rounds(door: Any, request: pytest.FixtureRequest) -> Rounds:
-    """Rounds and warm-up from the pair file; one round when nothing is to be measured."""
-    latency = door.pair.latency
-    disabled = request.config.option.benchmark_disable
-    return Rounds(1 if disabled else latency.rounds, 0 if disabled else latency.warmup_rounds)
+@pytest.fixture(scope="session")
+def timed(door: Any, request: pytest.FixtureRequest) -> Any:
+    """A variant's rounds under a workload. All that will be asked for are timed when the first is: in turn, so that the
+    machine's drift meets all of them alike.
+    """
+    wanted = [item for item in request.session.items if "timed" in getattr(item, "fixturenames", ())]
+    params = [item.callspec.params for item in wanted if hasattr(item, "callspec")]
+    cases = list(dict.fromkeys(found["variant_files"] for found in params))
+    workloads = list(dict.fromkeys(found["workload"] for found in params))
+    found: list[Any] = []
 
+    def timed(files: Any, workload: Any) -> Any:
+        if not found:
+            try:
+                with door.unmuted():
+                    door.make_ahead(cases)
+                found.append(door.time(cases, workloads, smoke=request.config.option.benchmark_disable))
+            except Exception as error:  # the other rows fail of it too; they do not try again for minutes
+                found.append(error)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        rounds = found[0].of(files.case.variant.name, workload)
+        if rounds.impossible:
+            pytest.skip(rounds.impossible)
+        return rounds
 
-@dataclass(frozen=True)
-class Rounds:
-    """Keyword arguments of `benchmark.pedantic`, and the seconds of each counted round after it."""
-
-    rounds: int
-    warmup: int
-
-    def keys(self) -> tuple[str, ...]:
-        return ("rounds", "warmup_rounds")
-
-    def __getitem__(self, key: str) -> int:
-        return {"rounds": self.rounds, "warmup_rounds": self.warmup}[key]
-
-    def of(self, benchmark: Any) -> list[float]:
-        return [] if benchmark.disabled else list(benchmark.stats.stats.data)
+    return timed
 
 
 @pytest.fixture
 def record(benchmark: Any, door: Any, request: pytest.FixtureRequest) -> Any:
     """Attach a Record to the benchmark's row: this is what the report reads."""
 
-    def attach(suite: str, workload: Any, measurements: Any, **details: Any) -> None:
+    def attach(suite: str, workload: Any, measurements: Any, invalid: Sequence[str] = (), **details: Any) -> None:
         if benchmark.disabled:
             return
         params = request.node.callspec.params
         case = next(params[name] for name in CASES if name in params)
-        benchmark.extra_info["firstsight"] = door.extra_info(case, suite, workload, measurements, details)
+        benchmark.extra_info["firstsight"] = door.extra_info(case, suite, workload, measurements, details, invalid)
 
     return attach
 
@@ -304,6 +318,26 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         session.exitstatus = REQUEUE_CODE
     elif config.stash.get(REFUSED, None):
         session.exitstatus = FirstSightError.exit_code
+    elif session.exitstatus == pytest.ExitCode.OK:  # failed tests stay failed
+        session.exitstatus = config.stash.get(GATED, 0)
+
+
+def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any] | None:
+    """The commit of this code; pytest-benchmark would ask git in the working directory."""
+    return dict(config.stash[COMMIT]) if COMMIT in config.stash else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, benchmarksession: Any, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """One line on the fields that differ; pytest-benchmark, asked next, would print both in full, command and all."""
+    if DOOR in config.stash:
+        from harness.gate.session import machine_words
+
+        if words := machine_words(machine_info, compared_benchmark["machine_info"]):
+            benchmarksession.logger.warning(words)
+        compared_benchmark["machine_info"] = machine_info
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
@@ -318,6 +352,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     if not config._benchmarksession.benchmarks:  # type: ignore[attr-defined]
         terminalreporter.write_line("nothing was recorded: no report")
+        if config.stash[TERMS]:
+            config.stash[GATED] = FirstSightError.exit_code
         return
     terminalreporter.section("FirstSight", sep="=")
     terminalreporter.write_line(config.stash[DOOR].report(config._benchmarksession.storage.path))  # type: ignore[attr-defined]
+    if terms := config.stash[TERMS]:
+        from harness.gate.session import after
+
+        saved = config._benchmarksession  # type: ignore[attr-defined]
+        outcome = after(saved.storage.path, saved.compared_mapping, terms)
+        config.stash[GATED] = outcome.exit_code
+        terminalreporter.section("gate", sep="-")
+        terminalreporter.write_line(outcome.text)

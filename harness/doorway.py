@@ -20,14 +20,18 @@ import torch
 from harness.artifact import Store
 from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage
+from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
 from harness.errors import UsageError
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.choices import rotations
 from harness.measure.memory import MemorySpec, write_clip
+from harness.measure.replicates import Replicates, replicates
 from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import Workload
+from harness.measure.worker import MOST_WARMUP, Job, Loading
+from harness.measure.workloads import load_workloads
 from harness.options import (
     Options,
     chosen_arguments,
@@ -126,8 +130,10 @@ class Doorway:
         self.device, self.random, self.rebuild = lineage.device, lineage.random, False
         self._chosen = ["--pair", pair.name]
         self._similarity: str | None = None
+        self._workloads: str | None = None
+        self._processes: int | None = None
         self._kept: tuple[Case, LoadedVariant] | None = None
-        self._mute = _Unmuting()
+        self._mute, self._watcher = _Unmuting(), UNWATCHED
         self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
     @classmethod
@@ -137,20 +143,24 @@ class Doorway:
         require_meaning(pair, random)
         if options.seeds < 1:
             raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
+        if options.processes is not None and options.processes < 1:
+            raise UsageError(f"--processes {options.processes}: at least one has to time the variants")
         device = environment.device_of_choice()
         mute = _Unmuting()
+        watched = watcher(unmuted=mute)
         lineage = Lineage(
             pair,
             open_store(options.cache),
             device=device,
-            watcher=watcher(unmuted=mute),
+            watcher=watched,
             rebuild=options.rebuild,
             random=random,
         )
         results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
-        door._mute = mute
-        door._similarity = options.similarity
+        door._mute, door._watcher = mute, watched
+        assert door.workloads  # a file that cannot be read is told before anything is trained
+        door._similarity, door._workloads, door._processes = options.similarity, options.workloads, options.processes
         door._chosen, door.rebuild = chosen_arguments(options), options.rebuild
         return door
 
@@ -182,9 +192,10 @@ class Doorway:
             first.setdefault(case.weights, case)
         return list(first.values())
 
+    @cached_property
     def workloads(self) -> list[Workload]:
-        latency = self.pair.latency
-        return [Workload(batch, latency.new_tokens, self.pair.data.frames) for batch in latency.batch_sizes]
+        """What the latency suite asks; the first is the headline."""
+        return load_workloads(self._workloads, self.pair)
 
     def examined(self, case: Case) -> Examined:
         """The case with its weights, made where they are not there yet."""
@@ -221,6 +232,34 @@ class Doorway:
         if self._kept is not None and self._kept[0].weights != case.weights:
             self.release()  # a training or the teacher's answers may follow
         return Files(case, self.lineage.weights(case.variant.weights, case.seed))
+
+    # --- how long it takes ---------------------------------------------------------------------------
+
+    def time(self, cases: Sequence[Case], workloads: Sequence[Workload], *, smoke: bool = False) -> Replicates:
+        """All of these under all of these, in processes of their own; `smoke`: one round of each, in one process."""
+        latency = self.pair.latency
+        loadings = []
+        for case in cases:
+            files, spec = self.files(case), spec_of(case.variant, self.pair)
+            require_room(self.pair, spec, files.weights.folder, case.variant.format, self.device)
+            folder, told = str(files.weights.folder), dict(spec.sizes)
+            loadings.append(Loading(case.variant.name, spec.architecture, case.variant.loader, folder, told))
+        job = Job(
+            variants=tuple(loadings),
+            workloads=tuple(vars(workload) for workload in workloads),
+            data=self.pair.data.model_dump(mode="json"),
+            split=self.pair.evaluation.split,
+            device=str(self.device),
+            threads=torch.get_num_threads(),
+            rounds=1 if smoke else latency.rounds,
+            least_warmup=0 if smoke else latency.warmup_rounds,
+            most_warmup=0 if smoke else MOST_WARMUP,
+            ceilings=not smoke,
+            energy=not smoke and self.device.type == "cuda",
+        )
+        self.release()
+        with self._watcher.start("latency") as tell:
+            return replicates(job, 1 if smoke else self._processes or latency.processes, tell)
 
     # --- what is asked -----------------------------------------------------------------------------
 
@@ -289,7 +328,13 @@ class Doorway:
     # --- records -----------------------------------------------------------------------------------
 
     def extra_info(
-        self, case: Case, suite: str, workload: Any, found: Sequence[Measurement], details: Mapping[str, Any]
+        self,
+        case: Case,
+        suite: str,
+        workload: Any,
+        found: Sequence[Measurement],
+        details: Mapping[str, Any],
+        invalid: Sequence[str] = (),
     ) -> dict[str, Any]:
         plain = vars(workload) if isinstance(workload, Workload) else workload
         return to_extra_info(
@@ -299,8 +344,8 @@ class Doorway:
                 suite=suite,
                 workload=plain,
                 measurements=tuple(found),
-                valid=True,
-                invalid_reasons=(),
+                valid=not invalid,
+                invalid_reasons=tuple(invalid),
                 artifacts={case.variant.weights: self.files(case).weights.digest},
                 details={**details, "format": format_of(case.variant.format).described()},
             )
@@ -325,6 +370,7 @@ class Doorway:
             },
             "data": _without_folder(pair.data.model_dump(mode="json")),
             "weights": "random" if self.random else "as the pair says",
+            "headline": vars(self.workloads[0]),
             "command": "pytest " + " ".join(map(without_folders, arguments)),
         }
 

@@ -33,6 +33,8 @@ class Options(Protocol):
     frames: int | None
     similarity: str | None
     rotations: int | None
+    workloads: str | None
+    processes: int | None
 
 
 def open_pair(options: Any) -> Pair:

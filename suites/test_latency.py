@@ -1,40 +1,29 @@
-"""How long does an answer take?
+"""How long does an answer take, and which of its stages takes it?
 
-    pytest suites/test_latency.py --pair tiny -k int8
+    pytest suites/test_latency.py --pair tiny -k "int8 and batch1"
+    pytest suites/test_latency.py --pair tiny -k ttft --workloads headline
 
-TTFT: from frames and question to the first token. Inter-token latency: every further token. Whole answer: both.
+Several processes time all variants in turn (harness/measure/replicates.py), before the first row is written; a row is
+one stage of one variant under one workload. What a workload asks is in workloads.yaml.
 """
 
-from harness.measure.timing import Answering, latency
+import pytest
+
+from harness.measure.latency import latency
+from harness.measure.replay import REPLAY
+from harness.measure.timing import HOW, ROWS
 
 
-def test_time_to_first_token(benchmark, variant, workload, latency_rounds, questions, record):
-    answering = Answering(variant.model, questions, workload)
-    benchmark.pedantic(answering.first_token, setup=lambda: ((answering.next_requests(),), {}), **latency_rounds)
+@pytest.mark.benchmark(timer=REPLAY)
+@pytest.mark.parametrize("row", ROWS)
+def test_latency(benchmark, variant_files, workload, row, timed, record):
+    found = timed(variant_files, workload)
+    benchmark.pedantic(REPLAY.next, setup=REPLAY.begin, rounds=REPLAY.load(found.replayed(row)))
     record(
         "latency",
         workload,
-        latency("ttft", latency_rounds.of(benchmark), "preprocessing, vision, prefill, first token"),
+        (*latency(row, found.groups(row), HOW[row]), *found.beside(row)),
+        invalid=found.invalid_reasons,
+        row=row,
+        rounds=found.as_json(),
     )
-
-
-def test_inter_token_latency(benchmark, variant, workload, latency_rounds, questions, record):
-    answering = Answering(variant.model, questions, workload)
-    benchmark.pedantic(
-        answering.decode,
-        setup=lambda: (answering.first_token(answering.next_requests()), {}),
-        **latency_rounds,
-    )
-    tokens = answering.token_seconds[latency_rounds.warmup * (workload.new_tokens - 1) :]
-    record(
-        "latency",
-        workload,
-        latency("itl", tokens, f"each of {workload.new_tokens - 1} further tokens a round"),
-    )
-
-
-def test_whole_answer(benchmark, variant, workload, latency_rounds, questions, record):
-    answering = Answering(variant.model, questions, workload)
-    benchmark.pedantic(answering.whole_answer, setup=lambda: ((answering.next_requests(),), {}), **latency_rounds)
-    told = f"preprocessing to the last of {workload.new_tokens} tokens"
-    record("latency", workload, latency("answer", latency_rounds.of(benchmark), told))

@@ -10,7 +10,7 @@ from functools import lru_cache
 from harness.record import Measurement, Run
 from harness.report import figures
 from harness.report.view import BASELINE, Item, VariantView, on_cpu, variants
-from harness.stats import Estimate, difference_interval, ratio_interval
+from harness.stats import Estimate, difference_interval, ratio_interval, replicate_ratio
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def relative(view: VariantView, baseline: VariantView | None, metric: str, batch
         return None
     estimate = Estimate(ours.value / theirs.value, None, None)
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
-        estimate = _ratio(ours.samples, theirs.samples)
+        estimate = ratio(ours, theirs)
     return _ratio_in_words(metric, estimate)
 
 
@@ -124,5 +124,11 @@ def _with_interval(relation: Relative) -> str:
 
 
 @lru_cache(maxsize=256)
-def _ratio(ours: tuple[float, ...], theirs: tuple[float, ...]) -> Estimate:
-    return ratio_interval(ours, theirs)
+def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95) -> Estimate:
+    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired. Of a
+    record that one process made, from the rounds alone.
+    """
+    if len(ours.groups) > 1 and len(theirs.groups) > 1:
+        paired = len(ours.groups) == len(theirs.groups)
+        return replicate_ratio(ours.by_process(), theirs.by_process(), paired=paired, confidence=confidence)
+    return ratio_interval(ours.samples, theirs.samples, confidence=confidence)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from harness.errors import RecordError, oneline
 from harness.record import Run
 from harness.report.budgets import Judged, budgets_of, judge
-from harness.report.compare import baseline_of, paired
+from harness.report.compare import baseline_of, paired, ratio
 from harness.report.view import VariantView, dig, has_random_weights, variants
 from harness.report.wording import OBJECTIVES, reason, shipping, shipping_none
-from harness.stats import difference_interval, ratio_interval
+from harness.stats import difference_interval
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ def _best(fit: list[VariantView], metric: str) -> tuple[VariantView, list[Varian
         return value is None, sign * (value or 0.0)
 
     first = min(fit, key=rank)
-    equals = [view for view in fit if view is first or not _told_apart(view, first, metric)]
+    # As many comparisons as rivals: each at a level that keeps 95 % over all of them (Bonferroni).
+    confidence = 1 - 0.05 / max(1, len(fit) - 1)
+    equals = [view for view in fit if view is first or not _told_apart(view, first, metric, confidence)]
     best = max(equals, key=lambda view: (view.get("agreement").value or 0.0, view is first))
     return best, [view for view in equals if view is not best]
 
 
-def _told_apart(a: VariantView, b: VariantView, metric: str) -> bool:
+def _told_apart(a: VariantView, b: VariantView, metric: str, confidence: float) -> bool:
     ours, theirs = a.get(metric), b.get(metric)
     if ours.value is None or theirs.value is None:
         return ours.value is not theirs.value
@@ -85,8 +87,8 @@ def _told_apart(a: VariantView, b: VariantView, metric: str) -> bool:
             bounds = difference_interval([x.agrees for x in one], [x.agrees for x in other], [x.clip for x in one])
             return bounds.low is not None and bounds.high is not None and not bounds.low <= 0 <= bounds.high
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
-        ratio = ratio_interval(ours.samples, theirs.samples)
-        return ratio.low is not None and ratio.high is not None and not ratio.low <= 1 <= ratio.high
+        found = ratio(ours, theirs, confidence)
+        return found.low is not None and found.high is not None and not found.low <= 1 <= found.high
     if None in (ours.low, ours.high, theirs.low, theirs.high):
         return ours.value != theirs.value
     return bool(ours.low > theirs.high or ours.high < theirs.low)  # type: ignore[operator]

@@ -5,7 +5,7 @@ here, not later.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.errors import RecordError, oneline
@@ -16,7 +16,13 @@ RANDOM_ANSWERS = "the weights are random: what they answer means nothing"
 # Compared in their answers only, to tell where a gain comes from; never shipped.
 CONTROLS = ("undistilled", "finetuned", "hard-labels")
 
-_SUITES = {"ttft": "latency", "itl": "latency", "answer": "latency", "memory": "vram", "weights": "vram"}
+# The suite of a metric, by its name's first word.
+_SUITES = {
+    **dict.fromkeys(("media", "prepare", "vision", "prefill", "itl", "ttft", "answer"), "latency"),
+    **dict.fromkeys(("floor", "light"), "latency"),
+    **dict.fromkeys(("memory", "weights", "waterfall", "kv", "cold"), "vram"),
+}
+_LATENCY = ("joules_per_answer", "joules_per_token")  # `joules` alone is what training took
 
 
 @dataclass(frozen=True)
@@ -82,22 +88,23 @@ class VariantView:
     blind: tuple[float, str] | None
     training: Training | None
     silent: str = ""  # why its answers are not judged, where that is so for the whole run
+    headline: Mapping[str, JSON] = field(default_factory=dict)  # the workload that budgets are held against
 
     def batches(self) -> tuple[int, ...]:
-        """The batch sizes that latency was measured at, smallest first."""
-        sizes = {_batch(record) for record in self.records if record.suite == "latency"}
+        """The batch sizes that latency was measured at, smallest first; at the headline's frames and answer length."""
+        sizes = {_batch(record) for record in self.records if record.suite == "latency" and self._is_headline(record)}
         return tuple(sorted(size for size in sizes if size is not None))
 
     def get(self, metric: str, batch: int | None = None) -> Measurement:
-        """The measurement (latency: at the batch, else the smallest); a gap or an invalid one is absent with
-        its reason.
+        """The measurement (latency: of the headline's workload, at the batch, else the smallest); a gap or an invalid
+        one is absent with its reason.
         """
-        suite = _SUITES.get(metric.split("_")[0], "agreement")
+        suite = "latency" if metric in _LATENCY else _SUITES.get(metric.split("_")[0], "agreement")
         if suite == "latency" and batch is None:
             batch = min(self.batches(), default=None)
         best: Measurement | None = None
         for record in self.records:
-            if suite == "latency" and _batch(record) != batch:
+            if suite == "latency" and (_batch(record) != batch or not self._is_headline(record)):
                 continue
             for found in record.measurements:
                 if found.metric == metric:
@@ -106,6 +113,11 @@ class VariantView:
                     if best is None or (best.value is None and found.value is not None):
                         best = found
         return best if best is not None else _nothing(metric, self._why_not(suite))
+
+    def _is_headline(self, record: Record) -> bool:
+        """Records of before had one number of frames and one answer length, and say nothing of a headline."""
+        wanted = {name: self.headline[name] for name in ("frames", "new_tokens") if name in self.headline}
+        return all(record.workload.get(name, value) == value for name, value in wanted.items())
 
     def metrics(self) -> tuple[str, ...]:
         """Every metric that some row of this variant names."""
@@ -128,7 +140,12 @@ def variants(run: Run) -> tuple[VariantView, ...]:
     names = list(dict.fromkeys(record.variant for record in records))
     stated = run.pair.get("controls")
     controls = [str(name) for name in stated] if isinstance(stated, list) else list(CONTROLS)
-    views = [_view(name, name in controls, [r for r in records if r.variant == name], silent) for name in names]
+    stated_headline = run.environment.get("headline")
+    headline = stated_headline if isinstance(stated_headline, dict) else {}
+    views = [
+        replace(_view(name, name in controls, [r for r in records if r.variant == name], silent), headline=headline)
+        for name in names
+    ]
     return tuple(sorted(views, key=lambda view: (view.control, view.name != BASELINE)))
 
 

@@ -120,7 +120,8 @@ def test_the_defaults_are_those_of_a_real_pair(load: Load) -> None:
         16,
         8,
     )
-    assert (pair.latency.rounds, pair.latency.warmup_rounds, pair.latency.new_tokens) == (30, 5, 8)
+    latency = pair.latency
+    assert (latency.processes, latency.rounds, latency.warmup_rounds, latency.new_tokens) == (7, 12, 5, 8)
     assert pair.latency.batch_sizes == (1, 4)
     assert pair.data.frames == 4
     assert pair.budgets.objective == "size"

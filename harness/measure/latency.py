@@ -1,0 +1,53 @@
+"""Timed rounds as figures of a record: median, p90, p99 in ms, with intervals of processes.
+
+latency("ttft", timed.groups("ttft"), "prepare, vision, prefill")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness import stats
+from harness.record import Measurement
+from harness.stats import Estimate
+
+TAILS = ((0.9, "_p90"), (0.99, "_p99"))
+
+
+def latency(metric: str, groups: Sequence[Sequence[float]], how: str) -> tuple[Measurement, ...]:
+    """`groups`: seconds of each process. The median (as `metric`) with its interval by Student's t over the processes'
+    medians; from one process by order statistics, which knows nothing of the next process, and says so. p90 and p99
+    of all rounds together, by order statistics. Without rounds one absent figure.
+    """
+    milliseconds = [[second * 1e3 for second in group] for group in groups if group]
+    if not milliseconds:
+        return (Measurement(metric, None, "ms", 0, None, None, False, how, absent="no round was timed that is valid"),)
+    pooled = tuple(ms for group in milliseconds for ms in group)
+    found = [_middle(metric, milliseconds, pooled, how)]
+    for quantile, suffix in TAILS:
+        tail = stats.percentile(pooled, quantile)
+        told = f"{how}; p{quantile * 100:g} of {len(pooled)}, 95 % interval from order statistics"
+        found.append(_measured(metric + suffix, tail, len(pooled), told))
+    return tuple(found)
+
+
+def _middle(metric: str, groups: list[list[float]], pooled: tuple[float, ...], how: str) -> Measurement:
+    middle = stats.replicate_interval(groups)
+    if len(groups) > 1:
+        told = f"{how}; mean of {len(groups)} processes’ medians, {len(pooled)} in all, 95 % interval over processes"
+    else:
+        told = f"{how}; median of {len(pooled)} of one process, 95 % interval from order statistics: of it alone"
+    return _measured(metric, middle, len(pooled), told, pooled, tuple(len(group) for group in groups))
+
+
+def _measured(
+    metric: str,
+    estimate: Estimate,
+    count: int,
+    how: str,
+    samples: tuple[float, ...] = (),
+    groups: tuple[int, ...] = (),
+) -> Measurement:
+    return Measurement(
+        metric, estimate.value, "ms", count, estimate.low, estimate.high, False, how, samples, groups=groups
+    )

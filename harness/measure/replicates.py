@@ -1,0 +1,183 @@
+"""Several processes, one after another, each timing all variants in an order of its own: A B C, C A B, B C A …
+
+    found = replicates(job, processes=7, tell=print_progress)
+    found.of("int8", Workload(8, 1, 32)).groups("ttft")        # seconds: a tuple a process, its valid rounds
+
+Rounds of one process are alike for reasons that another process does not share (memory layout, kernels chosen, what
+else ran), so intervals are of processes; and as each process times every variant, drift of the machine meets all alike.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ModelError, oneline
+from harness.measure.timing import Workload
+from harness.measure.validity import LEAST_SHARE, LEAST_VALID, STOLEN_LEAST_TICKS, STOLEN_LIMIT
+from harness.measure.worker import Job
+from harness.record import Measurement
+
+ROOT = Path(__file__).resolve().parents[2]
+Tell = Callable[[int, int, str], None]
+
+
+@dataclass
+class Timed:
+    """A variant under a workload, in every process that timed it."""
+
+    workload: Workload
+    processes: list[Mapping[str, Any]] = field(default_factory=list)  # the worker's lines
+    impossible: str = ""  # why there are none: such as more frames than the context holds
+
+    def groups(self, row: str) -> tuple[tuple[float, ...], ...]:
+        """Seconds of the valid rounds, a tuple a process; one without a valid round is left out."""
+        found = []
+        for process in self.processes:
+            valid = [taken for taken in process["rounds"] if not taken["broken"]]
+            name = "tokens" if row == "itl" else row
+            seconds = [second for taken in valid for second in (taken[name] if row == "itl" else [taken[name]])]
+            if seconds:
+                found.append(tuple(seconds))
+        return tuple(found)
+
+    def replayed(self, row: str) -> list[float]:
+        """The valid rounds' seconds, one process after another; where all are broken, theirs: they are shown."""
+        valid = [second for group in self.groups(row) for second in group]
+        if valid:
+            return valid
+        rounds = [taken for process in self.processes for taken in process["rounds"]]
+        return [second for taken in rounds for second in (taken["tokens"] if row == "itl" else [taken[row]])]
+
+    def beside(self, row: str) -> tuple[Measurement, ...]:
+        """What belongs to a row beside its times."""
+        return ()
+
+    @property
+    def invalid_reasons(self) -> tuple[str, ...]:
+        """Why nothing should be concluded from these rounds; empty when it may."""
+        rounds = [taken for process in self.processes for taken in process["rounds"]]
+        broken = [taken for taken in rounds if taken["broken"]]
+        valid, reasons = len(rounds) - len(broken), []
+        if broken and (valid < LEAST_SHARE * len(rounds) or valid < LEAST_VALID):
+            texts = [(kind, text) for taken in broken for kind, text in taken["broken"]]
+            kind, count = Counter(kind for kind, _ in texts).most_common(1)[0]
+            example = next(text for of, text in texts if of == kind)
+            reasons.append(f"{len(broken)} of {len(rounds)} rounds are broken, {count} by {kind}, as: {example}")
+        stolen, busy = (sum(process[name] for process in self.processes) for name in ("stolen_ticks", "busy_ticks"))
+        if stolen + busy >= STOLEN_LEAST_TICKS and stolen > STOLEN_LIMIT * (stolen + busy):
+            share = stolen / (stolen + busy)
+            reasons.append(f"the hypervisor gave {share:.0%} of the CPU time to others (limit {STOLEN_LIMIT:.0%})")
+        return tuple(reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        """What a record says of the rounds: how many, which were broken and why, how long the warm-up was."""
+        return {
+            "processes": [
+                {
+                    "rounds": len(process["rounds"]),
+                    "warmup": len(process["warmup"]),
+                    "steady": process["steady"],
+                    "broken": [
+                        {"round": at, "answer_ms": taken["answer"] * 1e3, "why": [text for _, text in taken["broken"]]}
+                        for at, taken in enumerate(process["rounds"])
+                        if taken["broken"]
+                    ],
+                    "notes": process["notes"],
+                    "wall_s": process["wall"],
+                }
+                for process in self.processes
+            ],
+            "prompt_tokens": self.processes[0]["prompt_tokens"] if self.processes else None,
+            "frame_size": self.processes[0]["frame_size"] if self.processes else None,
+        }
+
+
+@dataclass
+class Replicates:
+    """All variants under all workloads, and the device's ceilings as the first process found them."""
+
+    timed: dict[tuple[str, Workload], Timed] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)  # variant → why it could not be loaded
+    ceilings: Mapping[str, Any] | None = None
+
+    def of(self, variant: str, workload: Workload) -> Timed:
+        """ModelError with its reason for a variant that could not be timed."""
+        if variant in self.failed:
+            raise ModelError(f"{variant}: {self.failed[variant]}")
+        return self.timed[variant, workload]
+
+
+def replicates(job: Job, processes: int, tell: Tell, timeout_s: float = 3600) -> Replicates:
+    """Run the job in so many processes. `tell(done, total, note)` follows each variant × workload. ModelError with the
+    last line of a process that fails.
+    """
+    workloads = [Workload(**one) for one in job.workloads]
+    found = Replicates({(one.variant, load): Timed(load) for one in job.variants for load in workloads})
+    total = processes * len(found.timed)
+    done = 0
+    for number in range(processes):
+        order = np.random.default_rng(number).permutation(len(job.variants))
+        first = number == 0
+        own = replace(
+            job,
+            variants=tuple(job.variants[at] for at in order),
+            ceilings=job.ceilings and first,
+            energy=job.energy and first,
+        )
+        for line in _lines(own, timeout_s):
+            if "ceilings" in line:
+                found.ceilings = line["ceilings"]
+                continue
+            if line["workload"] is None:
+                found.failed.setdefault(line["variant"], line["error"])
+                continue
+            load = Workload(**line["workload"])
+            timed = found.timed[line["variant"], load]
+            if "error" in line:
+                timed.impossible = line["error"]
+            else:
+                timed.processes.append(line)
+            done += 1
+            tell(done, total, f"process {number + 1} of {processes}: {line['variant']} {load.id}")
+    return found
+
+
+def _lines(job: Job, timeout_s: float) -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            cwd=ROOT,
+        )
+        hung = threading.Timer(timeout_s, process.kill)
+        hung.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(asdict(job)))
+            process.stdin.close()
+            for line in process.stdout:
+                yield json.loads(line)
+            process.wait()
+        finally:  # also when whoever reads the lines was interrupted
+            hung.cancel()
+            process.kill()
+            process.wait()
+        if process.returncode:
+            said.seek(0)
+            last = [line for line in said.read().splitlines() if line.strip()] or [f"exit code {process.returncode}"]
+            raise ModelError(f"a process that timed the variants failed: {oneline(last[-1])}")

@@ -1,0 +1,176 @@
+"""One process that times variants in turn: what `harness/measure/replicates.py` starts several times.
+
+    echo '{...}' | python -m harness.measure.worker      # a Job as JSON in, a JSON line for each variant × workload out
+
+A fresh process has its own memory layout, its own libraries' choices, its own moment; rounds within one share them. So
+several processes, each taking the variants in another order, tell more than many rounds of one.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import DataError, FirstSightError, oneline
+from harness.pair import DataSpec
+
+if TYPE_CHECKING:
+    from harness.measure.timing import Workload
+    from harness.qa.items import QAItem
+    from models.interface import Architecture
+
+MOST_WARMUP = 40  # rounds; what is not steady by then is measured all the same, and the record says so
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a variant is loaded. `loader`: "module:function", as `harness/variants.py` names it."""
+
+    variant: str
+    architecture: str
+    loader: str
+    folder: str
+    told: Mapping[str, Any]  # what the pair file says of the checkpoint
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does. Variants are taken in this order, each with every workload (as `Workload`'s fields)."""
+
+    variants: tuple[Loading, ...]
+    workloads: tuple[Mapping[str, int], ...]
+    data: Mapping[str, Any]  # a DataSpec
+    split: str
+    device: str
+    threads: int
+    rounds: int
+    least_warmup: int
+    most_warmup: int
+    ceilings: bool  # measure what the device can do at best, at the end
+    energy: bool  # and how many joules an answer takes
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """What `json.dumps(asdict(job))` wrote."""
+        raw = json.loads(text)
+        variants = tuple(Loading(**one) for one in raw.pop("variants"))
+        return cls(variants=variants, workloads=tuple(raw.pop("workloads")), **raw)
+
+
+def work(job: Job) -> Iterator[dict[str, Any]]:
+    """One line for each variant × workload: the rounds, broken ones with their reasons; or the error that stood in the
+    way. A variant that cannot be loaded does not keep the others from being timed.
+    """
+    import torch
+
+    from harness.measure.timing import Workload
+    from models.interface import ModelFault, architecture
+
+    torch.set_num_threads(job.threads)
+    data = DataSpec.model_validate(job.data)
+    asked = cache(partial(_asked, data, job.split))
+    device = torch.device(job.device)
+    dtype = torch.float32
+    for loading in job.variants:
+        module, function = loading.loader.split(":")
+        try:
+            kind = architecture(loading.architecture)
+            model = getattr(import_module(module), function)(kind, Path(loading.folder), device, dict(loading.told))
+            dtype = model.dtype
+            for workload in job.workloads:
+                found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])))
+                yield {"variant": loading.variant, "workload": dict(workload), **found}
+        except (FirstSightError, ModelFault, torch.OutOfMemoryError) as error:
+            yield {"variant": loading.variant, "workload": None, "error": oneline(error)}
+        model = None
+        gc.unfreeze()
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    if job.ceilings:
+        from harness.measure.ceilings import measure_ceilings
+
+        yield {"ceilings": measure_ceilings(device, dtype).as_json()}
+
+
+def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
+    """The split's questions on clips of so many frames; of the pair's own number where the dataset has no other, and
+    then `Stages` spreads them.
+    """
+    from harness.qa.datasets import load_items
+
+    try:
+        return load_items(data.model_copy(update={"frames": frames}), split)
+    except DataError:
+        return load_items(data, split)
+
+
+def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem]) -> dict[str, Any]:
+    from harness.measure.timing import Stages
+    from harness.measure.validity import Watch, judge_rounds
+    from harness.stats import steady_after
+    from models.interface import ModelFault
+
+    stages = Stages(model, items, workload)
+    began = time.perf_counter()
+    warmup: list[float] = []
+    steady: int | None = None
+    try:
+        while len(warmup) < job.least_warmup or (steady is None and len(warmup) < job.most_warmup):
+            warmup.append(stages.round().answer)
+            steady = steady_after(warmup)
+    except ModelFault as error:  # such as more frames than the context holds
+        return {"error": oneline(error)}
+    gc.collect()
+    gc.freeze()  # what stays is not looked through again while rounds are timed
+    watch = Watch(model.device)
+    taken, states = [], []
+    measuring = time.perf_counter()
+    for _ in range(job.rounds):
+        watch.before()
+        taken.append(stages.round())
+        states.append(watch.after())
+    ended = time.perf_counter()
+    judged = judge_rounds(states)
+    found: dict[str, Any] = {
+        "rounds": [
+            {**asdict(one), "broken": [[fault.kind, fault.text] for fault in state.faults]}
+            for one, state in zip(taken, judged.states, strict=True)
+        ],
+        "warmup": warmup,
+        "steady": steady is not None,
+        "prompt_tokens": stages.prompt_tokens,
+        "frame_size": list(stages.frame_size),
+        "wall": {"warmup": measuring - began, "rounds": ended - measuring},
+        "stolen_ticks": sum(state.stolen_ticks or 0 for state in judged.states),
+        "busy_ticks": sum(state.busy_ticks or 0 for state in judged.states),
+        "notes": list(judged.notes),
+    }
+    if job.energy:
+        found["energy"] = _energy(stages, workload)
+    return found
+
+
+def _energy(stages: Any, workload: Any) -> list[dict[str, Any]]:
+    raise NotImplementedError
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Read a job, write its lines. What libraries print goes to stderr: stdout is the answer."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    for line in work(Job.from_json(sys.stdin.read())):
+        out.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
