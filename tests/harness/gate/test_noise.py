@@ -1,0 +1,97 @@
+"""Where the noise floor comes from, and what it decides."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.gate import compare
+from harness.gate.noise import is_aa, noise_floor
+from harness.record import Run, load_run
+from tests.harness.gate.made import answers, elsewhere, memory, run
+from tests.harness.report.sample import as_json
+
+QUIET: dict[str, Any] = {"between": 0.002, "within": 0.005}
+
+
+def saved(folder: Path, number: int, base: Run) -> Run:
+    folder.mkdir(exist_ok=True, parents=True)
+    file = folder / f"{number:04d}_{base.commit['id']}.json"
+    file.write_text(json.dumps(as_json(base)))
+    return load_run(file)
+
+
+def test_without_an_aa_pair_it_is_from_halves_and_says_what_it_cannot_see() -> None:
+    floor = noise_floor(run(1), run(2))
+    assert floor.within
+    assert floor.of("itl") == pytest.approx(0.02, abs=0.02)
+    assert "from halves of the same run: ttft" in floor.words()
+    assert "cannot see drift between runs; run `pytest suites` twice on one commit" in floor.words()
+
+
+def test_an_aa_pair_beside_the_runs_is_found_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "Linux-CPython-3.11-64bit"
+    first, second = saved(folder, 1, run(1, **QUIET)), saved(folder, 2, run(2, day=2, slower={"itl": 1.03}, **QUIET))
+    after = saved(folder, 3, run(3, day=3, commit="ffffff", slower={"itl": 1.025}, **QUIET))
+    (folder / "0004_cut.json").write_text("{")
+    floor = noise_floor(second, after)
+    assert not floor.within
+    assert floor.pairs == ((first.path.name, second.path.name),)  # type: ignore[union-attr]
+    assert floor.of("itl") == pytest.approx(0.03, abs=0.004)
+    assert floor.words().startswith("noise floor, the largest of 1 A/A pair (0001_a1b2c3d4e5f6.json and 0002_")
+    # What equals have shown is not called, however sure it is.
+    calm = compare(first, after)
+    assert not [row for row in calm.having("regressed") if row.key.metric == "itl"]
+    assert compare(replace(first, path=None), replace(after, path=None)).having("regressed")
+
+
+def test_the_two_that_are_compared_are_no_witness_for_themselves(tmp_path: Path) -> None:
+    a, b = saved(tmp_path, 1, run(1)), saved(tmp_path, 2, run(2, day=2))
+    assert is_aa(a, b)
+    assert noise_floor(a, b).within
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        run(2, commit="ffffff"),
+        replace(run(2), commit={"id": "a1b2c3d4e5f6", "dirty": True}),
+        replace(run(2), commit={"id": "unversioned", "dirty": False}),
+        elsewhere(run(2), threads=8),
+        replace(run(2), records=tuple(replace(r, artifacts={"teacher": "b" * 64}) for r in run(2).records)),
+    ],
+)
+def test_what_is_not_measured_twice_is_no_pair(other: Run) -> None:
+    assert not is_aa(replace(run(1), commit=other.commit) if other.commit["id"] == "unversioned" else run(1), other)
+
+
+def test_a_pair_may_be_given() -> None:
+    extra = (memory("int8"), answers("int8", [True] * 40))
+    more = (memory("int8", 909), answers("int8", [True] * 39 + [False]))
+    floor = noise_floor(run(1), run(2), aa=[run(3, extra=extra), run(4, extra=more)])
+    assert not floor.within
+    assert floor.of("memory_peak") == pytest.approx(0.01, abs=0.0001)
+    assert floor.of("agreement") == pytest.approx(0.025)
+    assert "agreement 2.5 pt" in floor.words()
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([run(3)], "one run is no pair"),
+        ([run(3), run(4, commit="ffffff")], "of commits a1b2c3d4e5 and ffffff"),
+        ([run(3), elsewhere(run(4), threads=8)], "differ in threads: 2 and 8"),
+    ],
+)
+def test_what_is_given_must_be_a_pair(others: list[Run], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        noise_floor(run(1), run(2), aa=others)
+
+
+def test_where_nothing_was_measured_twice_it_is_unknown() -> None:
+    floor = noise_floor(run(1, processes=1), run(2, processes=1))
+    assert floor.of("itl") is None
+    assert "unknown" in floor.words()
