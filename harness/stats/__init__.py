@@ -7,6 +7,7 @@ Pure functions of arrays: the same input and seed give the same output. No torch
 """
 
 from harness.stats.clusters import Floats, Statistic, cluster_bootstrap
+from harness.stats.design import effective_items
 from harness.stats.estimate import Estimate
 from harness.stats.kappa import cohens_kappa, kappa_interval
 from harness.stats.multiple import holm, simultaneous_confidence
@@ -26,6 +27,7 @@ __all__ = [
     "cluster_bootstrap",
     "cohens_kappa",
     "difference_interval",
+    "effective_items",
     "holm",
     "kappa_interval",
     "mcnemar_clustered",

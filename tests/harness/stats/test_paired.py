@@ -1,11 +1,12 @@
 """Two answerers on the same questions: McNemar against scipy and by clip, the difference and its interval."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, chi2
+from scipy.stats import binomtest, chi2, ttest_rel
 
-from harness.stats import Estimate, difference_interval, mcnemar_clustered, mcnemar_exact
+from harness.stats import difference_interval, mcnemar_clustered, mcnemar_exact
 
 pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -50,4 +51,44 @@ def test_the_difference_turns_with_its_arguments(rows: list[tuple[bool, bool]], 
     assert ours.low is not None
     assert theirs.high is not None
     assert ours.low == pytest.approx(-theirs.high)
-    assert difference_interval(a, a, clips, resamples=200) == Estimate(0.0, 0.0, 0.0)
+    assert ours.low <= ours.value <= ours.high  # type: ignore[operator]
+    value, low, high = difference_interval(a, a, clips)
+    assert value == 0
+    assert low is not None
+    assert high is not None
+    assert low == -high < 0  # no answer differs, yet so few of them do not show that none would
+
+
+def test_the_difference_of_pairs_that_never_differ_is_known_as_well_as_their_number_says() -> None:
+    right = [True] * 50
+    value, low, high = difference_interval(right, right, list(range(50)))
+    z2 = 1.959964**2
+    assert (value, low, high) == pytest.approx((0, -z2 / (50 + z2), z2 / (50 + z2)), abs=1e-6)
+    by_clip = difference_interval(right, right, [i // 5 for i in range(50)])
+    assert by_clip.high is not None
+    assert by_clip.high > 1.3 * z2 / (50 + z2)
+    assert difference_interval([True], [True], ["one"]).high == pytest.approx(z2 / (1 + z2), abs=1e-6)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(1, 60))
+def test_at_its_bounds_the_score_of_the_most_likely_table_is_z(wins: int, losses: int, ties: int) -> None:
+    """Tango 1998: the bound is where the difference, over its error at the most likely table, is just z."""
+    n = wins + losses + ties
+    a, b = [True] * wins + [False] * losses + [True] * ties, [False] * wins + [True] * losses + [True] * ties
+    value, low, high = difference_interval(a, b, list(range(n)))
+    for bound, sign in ((low, 1), (high, -1)):
+        assert bound is not None
+        chances = np.linspace(max(0.0, -bound), (1 - bound) / 2, 20001)[1:-1]  # of the second alone being right
+        table = [wins * np.log(bound + chances), losses * np.log(chances), ties * np.log(1 - bound - 2 * chances)]
+        q = chances[np.argmax(sum(part for count, part in zip((wins, losses, ties), table, strict=True) if count))]
+        error = np.sqrt((2 * q + bound - bound**2) / n)
+        assert (value - bound) / error == pytest.approx(sign * 1.96, abs=0.02)
+
+
+def test_numbers_that_are_no_shares_get_students_t_over_clips() -> None:
+    scores, others = [0.2, 0.9, 0.4, 0.7], [0.1, 0.7, 0.1, 0.6]
+    theirs = ttest_rel(scores, others).confidence_interval(0.95)
+    assert difference_interval(scores, others, [1, 2, 3, 4])[1:] == pytest.approx((theirs.low, theirs.high))
+    assert difference_interval(scores, others, ["one"] * 4)[1:] == pytest.approx((0.1, 0.3))
+    with pytest.raises(ValueError, match="cannot be paired"):
+        difference_interval([True], [], [1])
