@@ -41,5 +41,5 @@ def kind_of(suite: str, measurement: Measurement) -> Kind | None:
     for pattern, kind in GATED.items():
         if fnmatchcase(measurement.metric, pattern):
             units = _UNITS.get(kind)
-            return kind if units is None or measurement.unit in units else None
+            return kind if units is None or measurement.unit.partition("/")[0] in units else None
     return None

@@ -23,6 +23,7 @@ from harness.gate.storage import runs_below, storage_of
 from harness.record import Run
 from harness.report.view import dig
 
+MOST = 30  # of the runs beside them, the newest are looked at
 HOW_TO_MEND = "run `pytest suites` twice on one commit"
 
 
@@ -83,7 +84,7 @@ def _found_pairs(a: Run, b: Run) -> Iterator[tuple[Run, Run]]:
     folders = dict.fromkeys(folder for folder in (storage_of(a), storage_of(b)) if folder is not None)
     beside: dict[Path, Run] = {}
     for folder in folders:
-        for run in runs_below(folder).runs:  # what cannot be read is no witness
+        for run in runs_below(folder, newest=MOST).runs:  # what cannot be read is no witness
             if run.path is not None and not differences(run, b):
                 beside[run.path.resolve()] = run
     judged = {run.path.resolve() for run in (a, b) if run.path is not None}

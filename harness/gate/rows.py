@@ -103,17 +103,17 @@ def matched(
 
 
 def sides(run: Run, without_workload: frozenset[str] = frozenset()) -> dict[Key, Side]:
-    """Every row of a run by its key. RecordError where one is measured twice: which of them would be meant?"""
+    """Every row of a run by its key. RecordError where a gated one is measured twice: which is meant?"""
     found: dict[Key, Side] = {}
     for record in run.records:
         kept = {} if record.suite in without_workload else dict(record.workload)
         workload = json.dumps(kept, sort_keys=True)
         for measurement in record.measurements:
             key = Key(record.variant, record.suite, workload, measurement.metric)
-            if key in found:
+            if key in found and _kind(found[key]):
                 name = "" if run.path is None else f"{oneline(run.path.name, 80)}: "
                 raise RecordError(f"{name}{key} is measured twice; give runs that measure each row once")
-            found[key] = Side(record, measurement)
+            found.setdefault(key, Side(record, measurement))
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import RecordError, UsageError, oneline
 from harness.record import Run, load_run
 
-_SAVED = "[0-9][0-9][0-9][0-9]*_*.json"  # as pytest-benchmark names what it saves
+_NUMBERED = re.compile(r"^(\d{4,})_.*\.json$")  # as pytest-benchmark names what it saves
 _MACHINE = re.compile(r"-\d+bit$")  # its folder for a kind of machine: Linux-CPython-3.11-64bit
 
 
@@ -22,15 +22,23 @@ class Stored:
     skipped: tuple[str, ...]
 
 
-def runs_below(folder: Path) -> Stored:
-    """Every saved run below a folder; one that cannot be read is passed over and told."""
+def runs_below(folder: Path, newest: int | None = None) -> Stored:
+    """Saved runs below a folder, of each machine's the `newest`; one that cannot be read is passed over and told."""
     runs, skipped = [], []
-    for file in sorted(folder.rglob(_SAVED)):
+    for file in _files(folder, newest):
         try:
             runs.append(load_run(file))
         except RecordError as error:
             skipped.append(f"passed over: {error}")
     return Stored(tuple(sorted(runs, key=lambda run: (run.datetime, str(run.path)))), tuple(skipped))
+
+
+def _files(folder: Path, newest: int | None) -> list[Path]:
+    by_machine: dict[Path, list[Path]] = {}
+    numbered = [(int(match[1]), file) for file in folder.rglob("*.json") if (match := _NUMBERED.match(file.name))]
+    for _, file in sorted(numbered):
+        by_machine.setdefault(file.parent, []).append(file)
+    return [file for files in by_machine.values() for file in (files if newest is None else files[-newest:])]
 
 
 def storage_of(run: Run) -> Path | None:
@@ -50,7 +58,7 @@ def two_runs(a: Path, b: Path | None) -> tuple[Run, Run, tuple[str, ...]]:
         if not a.is_dir():
             shown = oneline(str(a), 200)
             raise UsageError(f"{shown}: one run is nothing to compare; give a second, or a folder with two runs")
-        stored = runs_below(a)
+        stored = runs_below(a, newest=10)
         if len(stored.runs) < 2:
             count = "no run" if not stored.runs else "one run"
             skipped = f" ({stored.skipped[0]})" if stored.skipped else ""
