@@ -244,8 +244,8 @@ def one_request(door: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def timed(door: Any, request: pytest.FixtureRequest) -> Any:
-    """A variant's rounds under a workload. All that will be asked for are timed when the first is: in turn, so that the
-    machine's drift meets all of them alike.
+    """A variant's rounds under a workload, and what makes figures of a row of them. All that will be asked for are timed
+    when the first is: in turn, so that the machine's drift meets all of them alike.
     """
     wanted = [item for item in request.session.items if "timed" in getattr(item, "fixturenames", ())]
     params = [item.callspec.params for item in wanted if hasattr(item, "callspec")]
@@ -266,7 +266,7 @@ def timed(door: Any, request: pytest.FixtureRequest) -> Any:
         rounds = found[0].of(files.case.variant.name, workload)
         if rounds.impossible:
             pytest.skip(rounds.impossible)
-        return rounds
+        return rounds, lambda row: door.figures(files, row, rounds, found[0].ceilings)
 
     return timed
 

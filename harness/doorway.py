@@ -25,11 +25,15 @@ from harness.distill.origins import Weights
 from harness.errors import UsageError
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
+from harness.measure.beside import beside
+from harness.measure.ceilings import ceilings_from
 from harness.measure.choices import rotations
+from harness.measure.latency import latency
 from harness.measure.memory import MemorySpec, write_clip
-from harness.measure.replicates import Replicates, replicates
+from harness.measure.nvml import card_of
+from harness.measure.replicates import Replicates, Timed, replicates
 from harness.measure.similarity import SentenceSimilarity
-from harness.measure.timing import Workload
+from harness.measure.timing import HOW, Workload
 from harness.measure.worker import MOST_WARMUP, Job, Loading
 from harness.measure.workloads import load_workloads
 from harness.options import (
@@ -41,7 +45,7 @@ from harness.options import (
     without_folders,
 )
 from harness.pair import Pair
-from harness.plan.room import require_room
+from harness.plan.room import require_room, shapes_in
 from harness.progress import watcher
 from harness.qa.blind import HOW as BLIND_HOW
 from harness.qa.blind import blind_accuracy
@@ -255,11 +259,21 @@ class Doorway:
             least_warmup=0 if smoke else latency.warmup_rounds,
             most_warmup=0 if smoke else MOST_WARMUP,
             ceilings=not smoke,
-            energy=not smoke and self.device.type == "cuda",
+            energy=not smoke,
         )
         self.release()
         with self._watcher.start("latency") as tell:
             return replicates(job, 1 if smoke else self._processes or latency.processes, tell)
+
+    def figures(
+        self, files: Files, row: str, timed: Timed, ceilings: Mapping[str, Any] | None
+    ) -> tuple[Measurement, ...]:
+        """A row's median and tails, and what stands beside them."""
+        found = latency(row, timed.groups(row), HOW[row])
+        variant = files.case.variant
+        shapes = shapes_in(spec_of(variant, self.pair), files.weights.folder)
+        measured = ceilings_from(ceilings) if ceilings else None
+        return (*found, *beside(row, timed, found[0], measured, shapes, variant.format))
 
     # --- what is asked -----------------------------------------------------------------------------
 
@@ -323,6 +337,8 @@ class Doorway:
             clip=str(clip),
             question=item.prompt,
             new_tokens=self.pair.latency.new_tokens,
+            format=variant.format,
+            card=card_of(self.device).uuid,
         )
 
     # --- records -----------------------------------------------------------------------------------

@@ -9,21 +9,13 @@ one stage of one variant under one workload. What a workload asks is in workload
 
 import pytest
 
-from harness.measure.latency import latency
 from harness.measure.replay import REPLAY
-from harness.measure.timing import HOW, ROWS
+from harness.measure.timing import ROWS
 
 
 @pytest.mark.benchmark(timer=REPLAY)
 @pytest.mark.parametrize("row", ROWS)
 def test_latency(benchmark, variant_files, workload, row, timed, record):
-    found = timed(variant_files, workload)
+    found, figures = timed(variant_files, workload)
     benchmark.pedantic(REPLAY.next, setup=REPLAY.begin, rounds=REPLAY.load(found.replayed(row)))
-    record(
-        "latency",
-        workload,
-        (*latency(row, found.groups(row), HOW[row]), *found.beside(row)),
-        invalid=found.invalid_reasons,
-        row=row,
-        rounds=found.as_json(),
-    )
+    record("latency", workload, figures(row), invalid=found.invalid_reasons, row=row, rounds=found.as_json())

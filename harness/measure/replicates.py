@@ -26,7 +26,6 @@ from harness.errors import ModelError, oneline
 from harness.measure.timing import Workload
 from harness.measure.validity import LEAST_SHARE, LEAST_VALID, STOLEN_LEAST_TICKS, STOLEN_LIMIT
 from harness.measure.worker import Job
-from harness.record import Measurement
 
 ROOT = Path(__file__).resolve().parents[2]
 Tell = Callable[[int, int, str], None]
@@ -58,10 +57,6 @@ class Timed:
             return valid
         rounds = [taken for process in self.processes for taken in process["rounds"]]
         return [second for taken in rounds for second in (taken["tokens"] if row == "itl" else [taken[row]])]
-
-    def beside(self, row: str) -> tuple[Measurement, ...]:
-        """What belongs to a row beside its times."""
-        return ()
 
     @property
     def invalid_reasons(self) -> tuple[str, ...]:

@@ -83,8 +83,13 @@ class Stages:
         self._requests: list[Request] = [(clip, asked[:1]) for clip, asked in groups]
         self._at = 0
         self._clock: Any = _CudaClock(model.device) if model.device.type == "cuda" else _HostClock()
-        self.prompt_tokens = 0  # of the last round's longest row
+        self.prompt_tokens = 0  # of the shortest row so far; 0 before the first round
         self.frame_size = (0, 0)  # height and width, of the last round's first frame
+
+    @property
+    def still(self) -> bool:
+        """Are photos asked about, each of a size of its own?"""
+        return self._requests[0][0].still
 
     def next_requests(self) -> list[Request]:
         """The next `batch` clips, from the beginning again after the last."""
@@ -93,8 +98,10 @@ class Stages:
         return picked
 
     @torch.inference_mode()
-    def round(self) -> Round:
-        """One pass over the next requests. ModelFault where clip and question do not fit the context."""
+    def round(self, new_tokens: int | None = None) -> Round:
+        """One pass over the next requests, with answers of `new_tokens` instead of the workload's where it is told.
+        ModelFault where clip and question do not fit the context.
+        """
         model, clock = self.model, self._clock
         requests = self.next_requests()
         model.forget_questions()
@@ -113,14 +120,15 @@ class Stages:
         marks.append(clock.mark())
         tokens.tolist()  # who asked sees the token: the host waits for it
         first_at = time.perf_counter()
-        for _ in range(self.workload.new_tokens - 1):
+        for _ in range((new_tokens or self.workload.new_tokens) - 1):
             state = model.decode_one_token(state, tokens)
             tokens = model.logits(state.hidden).argmax(-1)
             marks.append(clock.mark())
             tokens.tolist()
         answered_at = time.perf_counter()
         gaps = clock.gaps(marks)
-        self.prompt_tokens = max(len(one.prefix) + len(one.questions[0]) for one in embedded)
+        shortest = min(len(one.prefix) + len(one.questions[0]) for one in embedded)
+        self.prompt_tokens = min(self.prompt_tokens or shortest, shortest)
         self.frame_size = tuple(shown[0][0].frames()[0].shape[:2])
         return Round(
             media=asked_at - begun,

@@ -24,7 +24,7 @@ from harness.errors import DataError, FirstSightError, oneline
 from harness.pair import DataSpec
 
 if TYPE_CHECKING:
-    from harness.measure.timing import Workload
+    from harness.measure.timing import Stages, Workload
     from harness.qa.items import QAItem
     from models.interface import Architecture
 
@@ -56,7 +56,7 @@ class Job:
     least_warmup: int
     most_warmup: int
     ceilings: bool  # measure what the device can do at best, at the end
-    energy: bool  # and how many joules an answer takes
+    energy: bool  # and how many joules an answer of the first workload takes
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -87,7 +87,8 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
             model = getattr(import_module(module), function)(kind, Path(loading.folder), device, dict(loading.told))
             dtype = model.dtype
             for workload in job.workloads:
-                found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])))
+                energy = job.energy and workload == job.workloads[0]
+                found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])), energy)
                 yield {"variant": loading.variant, "workload": dict(workload), **found}
         except (FirstSightError, ModelFault, torch.OutOfMemoryError) as error:
             yield {"variant": loading.variant, "workload": None, "error": oneline(error)}
@@ -114,7 +115,7 @@ def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
         return load_items(data, split)
 
 
-def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem]) -> dict[str, Any]:
+def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem], energy: bool) -> dict[str, Any]:
     from harness.measure.timing import Stages
     from harness.measure.validity import Watch, judge_rounds
     from harness.stats import steady_after
@@ -150,18 +151,27 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
         "steady": steady is not None,
         "prompt_tokens": stages.prompt_tokens,
         "frame_size": list(stages.frame_size),
+        "still": stages.still,
         "wall": {"warmup": measuring - began, "rounds": ended - measuring},
         "stolen_ticks": sum(state.stolen_ticks or 0 for state in judged.states),
         "busy_ticks": sum(state.busy_ticks or 0 for state in judged.states),
         "notes": list(judged.notes),
     }
-    if job.energy:
+    if energy:
         found["energy"] = _energy(stages, workload)
     return found
 
 
-def _energy(stages: Any, workload: Any) -> list[dict[str, Any]]:
-    raise NotImplementedError
+def _energy(stages: Stages, workload: Workload) -> dict[str, Any]:
+    """Joules an answer, in blocks of their own after the timed rounds."""
+    from harness.measure.energy import energy_counter, energy_per_answer, idle_power
+
+    def answer(tokens: int) -> int:
+        stages.round(tokens)
+        return workload.batch
+
+    counter = energy_counter(stages.model.device)
+    return vars(energy_per_answer(counter, idle_power(counter), answer, new_tokens=workload.new_tokens))
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -238,7 +238,9 @@ def _nothing(metric: str, reason: str) -> Measurement:
 
 
 def _emptied(measurement: Measurement, reason: str) -> Measurement:
-    return replace(measurement, value=None, low=None, high=None, samples=(), absent=measurement.absent or reason)
+    return replace(
+        measurement, value=None, low=None, high=None, samples=(), groups=(), absent=measurement.absent or reason
+    )
 
 
 def _object(raw: JSON, where: str) -> dict[str, JSON]:
