@@ -1,4 +1,4 @@
-"""How much memory does it need at its peak, and in which phase?
+"""How much memory does it need at its peak, in which phase, and of what is that made? And how long is a cold start?
 
     pytest suites/test_vram.py --pair tiny --variants baseline,int8
 

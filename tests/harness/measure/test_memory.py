@@ -16,10 +16,13 @@ from harness.measure.memory import (
     MemorySpec,
     in_fresh_process,
     measurements,
+    planned,
     read_clip,
     weight_bytes,
     write_clip,
 )
+from harness.measure.waterfall import STEPS
+from harness.plan.inference import CONTEXT_BYTES
 from harness.qa.items import Clip, QAItem
 from harness.variants import VARIANTS
 
@@ -83,19 +86,98 @@ def spec(saved: Path, tmp_path: Path, item: QAItem | None = None, **changes: Any
 
 
 @pytest.mark.slow
-def test_a_fresh_process_tells_the_peak_of_every_phase(teacher: Any, items: Any, tmp_path: Path) -> None:
+def test_a_fresh_process_tells_the_peak_of_every_phase_and_its_cold_start(
+    teacher: Any, items: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "teacher"
     teacher.save(folder)
     peaks = in_fresh_process(spec(folder, tmp_path, items[0]))
-    assert tuple(peaks["phases"]) == PHASES
+    assert tuple(peaks["peaks"]) == tuple(PHASES)
     assert peaks["weights"] == weight_bytes(type(teacher).load(folder, format="int8").model)
-    assert all(100e6 < peak < 20e9 for peak in peaks["phases"].values()), "an interpreter with torch"
+    assert all(100e6 < peak < 20e9 for peak in peaks["peaks"].values()), "an interpreter with torch"
+    config = teacher.model.config.get_text_config()
+    width = config.num_key_value_heads * config.hidden_size // config.num_attention_heads
+    assert peaks["kv_cache"] == 2 * config.num_hidden_layers * width * 4 * peaks["cached_tokens"]
     found = {one.metric: one for one in measurements(peaks)}
-    assert set(found) == {*(f"memory_{phase}" for phase in PHASES), "memory_peak", "weights"}
-    assert {one.unit for one in found.values()} == {"MB"}
-    assert found["memory_peak"].value == max(peaks["phases"].values()) / 1e6
+    assert found["memory_peak"].value == max(peaks["peaks"].values()) / 1e6
     assert "resident memory of a fresh process" in found["memory_peak"].how
     assert not found["memory_peak"].higher_is_better
+    assert 0 < (found["cold_load"].value or 0) < 120
+    assert (found["cold_load"].unit, found["cold_first_answer"].unit) == ("s", "ms")
+    assert 0 < (found["memory_planned"].value or 0) < 100
+
+
+def peaks_of(**changes: Any) -> dict[str, Any]:
+    """What a fresh process on a GPU tells."""
+    usual = {
+        "how": "NVML, memory of this process on the device",
+        "peaks": {"libraries": 5e8, "load": 15e9, "vision": 18e9, "prefill": 19e9, "decode": 19e9},
+        "base": 400_000_000,
+        "above": {"libraries": 0, "load": 14e9, "vision": 16e9, "prefill": 17e9, "decode": 17.5e9},
+        "allocator": 17_500_000_000,
+        "absent": None,
+        "weights": 14_000_000_000,
+        "kv_cache": 500_000_000,
+        "cached_tokens": 4000,
+        "cache_dtype": "bfloat16",
+        "new_tokens": 32,
+        "seconds": {"load": 9.5, "answer": 1.25},
+        "planned": {"bytes": 16_000_000_000, "how": "plan", "absent": None},
+    }
+    return {**usual, **changes}
+
+
+def test_a_gpus_peak_is_taken_apart_exactly() -> None:
+    found = {one.metric: one for one in measurements(peaks_of())}
+    assert set(found) == {
+        *(f"memory_{phase}" for phase in PHASES),
+        *("memory_peak", "memory_allocator", "memory_planned", "weights", "kv_cache"),
+        *(f"waterfall_{step}" for step in STEPS),
+        *("cold_load", "cold_first_answer"),
+    }
+    steps = [found[f"waterfall_{step}"].value or 0 for step in STEPS]
+    assert steps == [400, 14_000, 2_000, 500, 1_000, 1_100]
+    assert sum(steps) == found["memory_peak"].value
+    assert found["kv_cache"].value == 500
+    assert "4,000 tokens in bfloat16" in found["kv_cache"].how
+    assert (found["cold_load"].value, found["cold_first_answer"].value) == (9.5, 1250)
+
+
+def test_on_a_cpu_there_is_no_allocator_and_its_slack_is_absent_with_the_reason() -> None:
+    above = {"libraries": 0, "load": 3e8, "vision": 3e8, "prefill": 4e8, "decode": 4e8}
+    peaks = {"libraries": 4e8, "load": 7e8, "vision": 6e8, "prefill": 8e8, "decode": 8e8}
+    given = peaks_of(allocator=None, base=4e8, above=above, peaks=peaks, kv_cache=10_000_000)
+    found = {one.metric: one for one in measurements(given)}
+    assert "memory_allocator" not in found
+    assert found["waterfall_slack"].absent == "resident memory does not tell what is in use from what is only held"
+    steps = [found[f"waterfall_{step}"].value or 0 for step in STEPS]
+    assert steps == [400, 300, 0, 10, 90, 0]
+    assert sum(steps) == found["memory_peak"].value
+
+
+def test_a_card_that_nvml_does_not_know_leaves_the_allocators_peak_and_the_reason() -> None:
+    reason = "NVML does not know GPU-1: Not Found"
+    given = peaks_of(peaks=dict.fromkeys(PHASES), base=None, above={}, absent=reason)
+    found = {one.metric: one for one in measurements(given)}
+    assert {found[name].absent for name in ("memory_peak", "memory_load", "waterfall_weights")} == {reason}
+    assert found["memory_allocator"].value == 17_500
+
+
+def test_plan_is_asked_for_the_same_clip_and_tokens(saved: Path, tmp_path: Path, model: Any) -> None:
+    kind = type(model).__module__.rsplit(".", 1)[1]
+    on_cpu = planned(spec(saved, tmp_path, architecture=kind, format="native"))
+    assert on_cpu["absent"] is None
+    assert on_cpu["bytes"] > weight_bytes(model.model)
+    on_gpu = planned(spec(saved, tmp_path, architecture=kind, format="native", device="cuda:0"))
+    assert on_gpu["bytes"] - on_cpu["bytes"] == CONTEXT_BYTES
+    assert "CUDA context (assumed) 500.000 MB" in on_gpu["how"]
+
+
+def test_plan_says_that_it_does_not_know_stills(saved: Path, tmp_path: Path) -> None:
+    asked = spec(saved, tmp_path)
+    shown = (np.zeros((40, 60, 3), np.uint8), np.zeros((80, 20, 3), np.uint8))
+    write_clip(Clip("c", "made", lambda: shown, still=True), tmp_path / "clip.npz")
+    assert planned(asked)["absent"] == "plan counts videos: this clip is 2 stills"
 
 
 def test_a_process_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
