@@ -1,4 +1,4 @@
-"""Several processes, one after another, each timing all variants in an order of its own: A B C, C A B, B C A …
+"""Several processes, one after another, each timing all variants in an order of its own: A B C, B C A, C A B …
 
     found = replicates(job, processes=7, tell=print_progress)
     found.of("int8", Workload(8, 1, 32)).groups("ttft")        # seconds: a tuple a process, its valid rounds
@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from harness.errors import ModelError, oneline
 from harness.measure.timing import Workload
@@ -122,11 +120,11 @@ def replicates(job: Job, processes: int, tell: Tell, timeout_s: float = 3600) ->
     total = processes * len(found.timed)
     done = 0
     for number in range(processes):
-        order = np.random.default_rng(number).permutation(len(job.variants))
+        turn = number % len(job.variants)  # each variant is as often early as late
         first = number == 0
         own = replace(
             job,
-            variants=tuple(job.variants[at] for at in order),
+            variants=(*job.variants[turn:], *job.variants[:turn]),
             ceilings=job.ceilings and first,
             energy=job.energy and first,
         )

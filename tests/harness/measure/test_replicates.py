@@ -1,0 +1,177 @@
+"""Several processes time the variants in turn; broken rounds are left out and told, and too many leave nothing said."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import ModelError
+from harness.measure import worker
+from harness.measure.replicates import Replicates, Timed, replicates
+from harness.measure.timing import ROWS, Workload
+from harness.measure.worker import Job, Loading
+
+ASKED = Workload(frames=4, batch=1, new_tokens=3)
+
+
+def job(micro: Any, *loadings: Loading, rounds: int = 3, **changes: Any) -> Job:
+    return Job(
+        variants=loadings,
+        workloads=(vars(ASKED),),
+        data=micro.data.model_dump(mode="json"),
+        split="test",
+        device="cpu",
+        threads=1,
+        rounds=rounds,
+        least_warmup=1,
+        most_warmup=2,
+        ceilings=True,
+        energy=True,
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def loadings(build: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Loading, ...]:
+    made = []
+    for name, side, kind in (("baseline", "teacher", "egogpt"), ("distilled", "student", "qwen2_vl")):
+        folder = tmp_path_factory.mktemp(name)
+        build(side).save(folder)
+        made.append(Loading(name, kind, "harness.variants:native", str(folder), {}))
+    return tuple(made)
+
+
+@pytest.fixture(scope="module")
+def timed(micro: Any, loadings: tuple[Loading, ...]) -> tuple[Replicates, list[tuple[int, int, str]]]:
+    told: list[tuple[int, int, str]] = []
+    found = replicates(job(micro, *loadings), 2, lambda *said: told.append(said))
+    return found, told
+
+
+@pytest.mark.slow
+def test_every_variant_is_timed_in_every_process(timed) -> None:
+    found, told = timed
+    for variant in ("baseline", "distilled"):
+        processes = found.of(variant, ASKED).processes
+        assert [len(one["rounds"]) for one in processes] == [3, 3]
+        assert all(len(taken["tokens"]) == 2 for one in processes for taken in one["rounds"])
+        assert all(one["prompt_tokens"] > 4 and one["frame_size"] == [96, 96] for one in processes)
+    assert [(done, total) for done, total, _ in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.slow
+def test_each_process_takes_the_variants_in_another_order(timed) -> None:
+    order = [note.split(": ")[1].split()[0] for _, _, note in timed[1]]
+    assert order == ["baseline", "distilled", "distilled", "baseline"]
+
+
+@pytest.mark.slow
+def test_the_first_process_tells_what_the_device_can_do_at_best(timed) -> None:
+    from harness.measure.ceilings import ceilings_from
+
+    assert ceilings_from(timed[0].ceilings).copy.bytes_per_second > 1e8
+
+
+@pytest.mark.slow
+def test_a_cpu_has_no_joules_and_says_why(timed) -> None:
+    energy = timed[0].of("baseline", ASKED).processes[0]["energy"]
+    assert "no GPU" in energy["absent"]
+
+
+# --- what a process says, without starting one ----------------------------------------------------
+
+
+def line(answers: list[float], broken: dict[int, str] | None = None, **changes: Any) -> dict[str, Any]:
+    rounds = [
+        {**{row: seconds for row in ROWS if row != "itl"}, "tokens": [seconds / 2, seconds / 3], "broken": []}
+        for seconds in answers
+    ]
+    for at, text in (broken or {}).items():
+        rounds[at]["broken"] = [["cpu wait", text]]
+    told = {"warmup": [1.0], "steady": True, "notes": [], "wall": {}, "stolen_ticks": 0, "busy_ticks": 0}
+    return {"rounds": rounds, "prompt_tokens": 9, "frame_size": [8, 8], "still": False, **told, **changes}
+
+
+def test_broken_rounds_are_left_out_and_shown() -> None:
+    found = Timed(ASKED, [line([1.0, 9.0, 1.1], {1: "others held the CPU"}), line([1.2, 1.3, 1.4])])
+    assert found.groups("answer") == ((1.0, 1.1), (1.2, 1.3, 1.4))
+    assert found.groups("itl")[0] == pytest.approx((0.5, 1 / 3, 0.55, 1.1 / 3))
+    shown = found.as_json()["processes"][0]["broken"]
+    assert shown == [{"round": 1, "answer_ms": 9000.0, "why": ["others held the CPU"]}]
+    assert found.invalid_reasons == ()
+
+
+def test_with_too_few_valid_rounds_nothing_is_concluded() -> None:
+    broken = dict.fromkeys(range(4), "others held the CPU for 30 % of the time (limit 10 %)")
+    found = Timed(ASKED, [line([1.0] * 6, broken), line([1.0] * 6, broken)])
+    (reason,) = found.invalid_reasons
+    assert reason.startswith("8 of 12 rounds are broken, 8 by cpu wait, as: others held the CPU for 30 %")
+
+
+def test_a_hypervisor_that_took_the_cpu_breaks_the_run() -> None:
+    found = Timed(ASKED, [line([1.0] * 6, stolen_ticks=9, busy_ticks=91)])
+    assert found.invalid_reasons == ("the hypervisor gave 9% of the CPU time to others (limit 5%)",)
+    assert Timed(ASKED, [line([1.0] * 6, stolen_ticks=2, busy_ticks=8)]).invalid_reasons == (), "too few ticks to tell"
+
+
+def test_rounds_that_are_all_broken_are_still_replayed() -> None:
+    found = Timed(ASKED, [line([2.0, 3.0], {0: "x", 1: "x"})])
+    assert found.groups("ttft") == ()
+    assert found.replayed("ttft") == [2.0, 3.0]
+    assert found.replayed("itl") == pytest.approx([1.0, 2 / 3, 1.5, 1.0])
+
+
+# --- what goes wrong -------------------------------------------------------------------------------
+
+
+def test_a_job_is_the_same_after_its_journey(micro: Any) -> None:
+    one = job(micro, Loading("baseline", "egogpt", "harness.variants:native", "/x", {"a": 1}))
+    assert asdict(Job.from_json(json.dumps(asdict(one)))) == json.loads(json.dumps(asdict(one)), object_hook=dict) | {
+        "variants": tuple(asdict(one)["variants"]),
+        "workloads": tuple(asdict(one)["workloads"]),
+    }
+
+
+def test_a_variant_that_cannot_be_loaded_does_not_stop_the_others(micro: Any, loadings, tmp_path: Path) -> None:
+    gone = replace(loadings[0], variant="int8", folder=str(tmp_path / "gone"))
+    lines = list(worker.work(job(micro, gone, loadings[1], rounds=1)))
+    assert lines[0]["variant"] == "int8"
+    assert lines[0]["workload"] is None
+    assert "gone" in lines[0]["error"]
+    assert lines[1]["variant"] == "distilled"
+    assert len(lines[1]["rounds"]) == 1
+    assert "ceilings" in lines[2]
+
+
+def test_more_frames_than_the_context_holds_are_told_and_the_next_workload_is_timed(micro: Any, loadings) -> None:
+    many = replace(job(micro, loadings[1], rounds=1), workloads=({**vars(ASKED), "frames": 2000}, vars(ASKED)))
+    told, timed, _ = worker.work(many)
+    assert "context holds" in told["error"]
+    assert timed["rounds"]
+
+
+def test_of_a_variant_that_could_not_be_loaded_the_reason_is_raised() -> None:
+    found = Replicates({("int8", ASKED): Timed(ASKED)}, failed={"int8": "no such folder"})
+    with pytest.raises(ModelError, match="int8: no such folder"):
+        found.of("int8", ASKED)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_one_line(micro: Any, loadings) -> None:
+    wrong = replace(loadings[0], loader="harness.variants:not_there")
+    with pytest.raises(ModelError, match=r"a process that timed the variants failed: .*not_there"):
+        replicates(job(micro, wrong), 1, lambda *_: None)
+
+
+def test_what_libraries_print_does_not_reach_the_answer(micro: Any, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(worker, "work", lambda job: iter([print("loading…") or {"ceilings": {}}]))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asdict(job(micro)))))
+    monkeypatch.setattr(worker.os, "dup2", lambda *_: None)
+    worker.main()
+    assert capfd.readouterr().out.strip().splitlines()[-1] == '{"ceilings": {}}'
