@@ -6,6 +6,7 @@
 Pure functions of arrays: the same input and seed give the same output. No torch, so a report renders anywhere.
 """
 
+from harness.stats.changes import change_points
 from harness.stats.clusters import Floats, Statistic, cluster_bootstrap
 from harness.stats.design import effective_items
 from harness.stats.estimate import Estimate
@@ -24,6 +25,7 @@ __all__ = [
     "Floats",
     "RatioP",
     "Statistic",
+    "change_points",
     "cluster_bootstrap",
     "cohens_kappa",
     "difference_interval",
