@@ -275,14 +275,19 @@ def _finetune(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from harness.gate.storage import runs_below, storage_of
     from harness.record import load_run
     from harness.report import page, table
 
     run = load_run(options.run_path)
+    storage = options.run_path if options.run_path.is_dir() else storage_of(run)
+    stored = runs_below(storage, newest=60) if storage else None
     assert run.path is not None
     beside = options.run_path if options.run_path.is_dir() else run.path.parent
-    path = page.write(run, options.out or beside / "report.html")
+    path = page.write(run, options.out or beside / "report.html", stored.runs if stored else ())
     print(table.render(run))
+    for line in stored.skipped if stored else ():
+        print(line)
     print(f"\nreport: {path}\nrecord: {run.path}")
     return 0
 

@@ -23,6 +23,7 @@ from harness.distill.lineage import Lineage
 from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
 from harness.errors import UsageError
+from harness.gate.storage import runs_below
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.beside import beside
@@ -393,8 +394,9 @@ class Doorway:
     def report(self, storage: Path) -> str:
         """Write report.html from the newest record in `storage`; the terminal's table and the path."""
         run = load_run(storage)
-        path = page.write(run, self.results / "report.html")
-        return f"{table.render(run)}\n\nreport: {path}\nrecord: {run.path}"
+        stored = runs_below(storage, newest=60)
+        path = page.write(run, self.results / "report.html", stored.runs)
+        return "\n".join((table.render(run), "", *stored.skipped, f"report: {path}", f"record: {run.path}"))
 
 
 def _without_folder(data: dict[str, Any]) -> dict[str, Any]:

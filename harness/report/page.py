@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.report.compare import speed
 from harness.report.cost import cost
 from harness.report.gain import gain
 from harness.report.grading import graded
+from harness.report.history import history
 from harness.report.seeds import by_seed
 from harness.report.stages import sweep, where_time_goes
 from harness.report.verdict import decide
@@ -43,13 +45,14 @@ _HERE = Path(__file__).parent / "templates"
 _UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
-def render(run: Run) -> str:
-    """The whole page."""
+def render(run: Run, earlier: Sequence[Run] = ()) -> str:
+    """The whole page; with the runs before it, its history too."""
     views, verdict = variants(run), decide(run)
     headings, budgets = sections.budget_table(verdict)
     cards, flipped = sections.flips(views, verdict.ship)
     chosen = next((view for view in views if view.name == verdict.ship), None)
     students = [view for view in views if view.items and view.name != "baseline" and not view.control]
+    past = history(run, earlier)
     css = (_HERE / "report.css").read_text(encoding="utf-8")
     page = _template().render(
         css=Markup(css),
@@ -70,6 +73,7 @@ def render(run: Run) -> str:
         pareto=charts.pareto(run, verdict),
         stages=where_time_goes(views),
         panels=charts.distributions(run),
+        history=charts.history(past) if past else (),
         sweep=sweep(views),
         curves=charts.training(run),
         gain=gain(run),
@@ -94,9 +98,9 @@ def render(run: Run) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def write(run: Run, path: Path) -> Path:
-    """The page at a path: written aside, then renamed, so that a half-written report is never seen."""
-    html = render(run).encode()
+def write(run: Run, path: Path, earlier: Sequence[Run] = ()) -> Path:
+    """The page at a path, `earlier` runs in its history: written aside, then renamed, never seen half-written."""
+    html = render(run, earlier).encode()
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,9 @@ Every mark is labelled where it is; hue is never the only difference.
 """
 
 from harness.report.charts.distributions import distributions
+from harness.report.charts.history import history
 from harness.report.charts.pareto import pareto
 from harness.report.charts.svg import Chart
 from harness.report.charts.training import training
 
-__all__ = ["Chart", "distributions", "pareto", "training"]
+__all__ = ["Chart", "distributions", "history", "pareto", "training"]

@@ -6,8 +6,9 @@ import pytest
 
 from harness.errors import RecordError
 from harness.gate import Terms, compare
+from harness.gate.gated import kind_of
 from harness.gate.rows import matched, sides
-from harness.record import Run
+from harness.record import Measurement, Run
 from tests.harness.gate.made import memory, run
 
 A, B = run(1), run(2)
@@ -70,3 +71,25 @@ def test_a_row_that_is_not_gated_may_be_missing_and_is_told_with_all() -> None:
 def test_a_row_that_is_measured_twice_is_an_error() -> None:
     with pytest.raises(RecordError, match=r"baseline ttft .* is measured twice"):
         sides(replace(A, records=(*A.records, A.records[0])))
+
+
+GATED = {
+    ("latency", "itl", "ms"): "time",
+    ("latency", "itl_p99", "ms"): None,
+    ("latency", "floor_decode", "ms"): None,
+    ("latency", "joules_per_token", "J"): "energy",
+    ("vram", "memory_vision", "MB"): "memory",
+    ("vram", "memory_planned", "MB"): None,
+    ("vram", "waterfall_slack", "MB"): None,
+    ("vram", "cold_load", "s"): None,
+    ("agreement", "agreement", "1"): "share",
+    ("agreement", "kappa", "1"): None,
+    ("distillation", "joules_per_token", "J/token"): None,
+    ("latency", "answer", "tokens/s"): None,
+}
+
+
+@pytest.mark.parametrize(("suite", "metric", "unit"), GATED)
+def test_what_is_gated_and_how(suite: str, metric: str, unit: str) -> None:
+    found = Measurement(metric, 1.0, unit, 1, None, None, False, "made up")
+    assert kind_of(suite, found) == GATED[suite, metric, unit]
