@@ -165,3 +165,26 @@ def answer(tokens):
 show(energy_per_answer(EnergyCounter(None, card), Reading(60.0), answer, new_tokens=8, block_seconds=1.0).absent)
 """
     assert nvml.told(program) == "NVML gives no energy of this device: GPU is lost"
+
+
+def test_a_cards_answers_are_measured_from_idle_to_joules_a_token(nvml: Any) -> None:
+    """By the clock, through NVML: a card of 50 W at rest, and 3 J for each token of an answer."""
+    nvml.says("watts 50")
+    program = """
+import os, time
+from pathlib import Path
+from harness.measure.energy import EnergyCounter, energy_measurements, energy_per_answer, idle_power
+counter, used = EnergyCounter(None, card), [0]
+def answer(tokens):
+    time.sleep(0.02)
+    used[0] += 3 * tokens
+    aside = Path(os.environ["NVML_STUB"] + ".new")
+    aside.write_text(f"watts 50\\njoules {used[0]}\\n")
+    aside.rename(os.environ["NVML_STUB"])
+    return 1
+found = energy_per_answer(counter, idle_power(counter, 1.0), answer, new_tokens=5, blocks=1, block_seconds=1.0)
+show([one.value for one in energy_measurements([found])])
+"""
+    answer, token = nvml.told(program)
+    assert answer == pytest.approx(15, rel=0.1)
+    assert token == pytest.approx(3, rel=0.2)
