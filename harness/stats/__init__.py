@@ -13,11 +13,11 @@ from harness.stats.estimate import Estimate
 from harness.stats.kappa import cohens_kappa, kappa_interval
 from harness.stats.multiple import holm, simultaneous_confidence
 from harness.stats.paired import difference_interval, mcnemar_clustered, mcnemar_exact
-from harness.stats.power import more_items
+from harness.stats.power import detectable_difference, items_for, more_items, power_sentence
 from harness.stats.quantiles import percentile
 from harness.stats.ratios import ratio_interval
 from harness.stats.replicates import RatioP, replicate_interval, replicate_ratio, replicate_ratio_p
-from harness.stats.shares import wilson, wilson_clustered
+from harness.stats.shares import non_inferior, wilson, wilson_clustered
 from harness.stats.steady import steady_after
 
 __all__ = [
@@ -28,14 +28,18 @@ __all__ = [
     "change_points",
     "cluster_bootstrap",
     "cohens_kappa",
+    "detectable_difference",
     "difference_interval",
     "effective_items",
     "holm",
+    "items_for",
     "kappa_interval",
     "mcnemar_clustered",
     "mcnemar_exact",
     "more_items",
+    "non_inferior",
     "percentile",
+    "power_sentence",
     "ratio_interval",
     "replicate_interval",
     "replicate_ratio",

@@ -3,7 +3,7 @@
 Rounds of one process share its memory layout, its clocks and its allocator, so they agree with one another more
 than with the next process. A process is therefore one observation, the median of its rounds (a spike does not move
 it), and the spread that counts is the spread from process to process (Kalibera & Jones 2013, "Rigorous benchmarking
-in reasonable time", ISMM, section 6; Georges, Buytaert & Eeckhout 2007, OOPSLA, section 3). Logarithms, because
+in reasonable time", ISMM; Georges, Buytaert & Eeckhout 2007, OOPSLA). Logarithms, because
 times are positive and faults multiply: a ratio and its inverse get intervals that are inverses.
 
 A group is the rounds of one process, in any one unit, the same in both of a ratio.

@@ -42,6 +42,26 @@ def wilson_clustered(
     return wilson_of_share(float(hits.mean()), effective_items(hits, clusters, confidence), confidence)
 
 
+def non_inferior(
+    successes: Sequence[bool],
+    clusters: Sequence[Hashable],
+    share_of: float = 0.95,
+    reference: float = 1.0,
+    confidence: float = 0.95,
+) -> bool:
+    """Is the share at least `share_of` of the reference, by the lower bound of `wilson_clustered` and not by its value?
+
+    share_of 0.95 of a reference of 1: at least 95 % of the teacher's agreement with itself. A fixed margin and one
+    bound, as for trials of non-inferiority (Piaggio et al. 2012, JAMA 308:2594): at 95 % a worse share passes in 2.5 %
+    of samples, as far as the interval covers what it says. The reference is taken as known; one that was measured on
+    the same questions belongs in `difference_interval`. Nothing tried is not shown to be good enough. ValueError for a
+    share or reference outside 0..1.
+    """
+    if not (0 < share_of <= 1 and 0 <= reference <= 1):
+        raise ValueError(f"{share_of} of a reference of {reference}")
+    return wilson_clustered(successes, clusters, confidence)[0] >= share_of * reference and len(successes) > 0
+
+
 def wilson_of_share(share: float, n: float, confidence: float) -> tuple[float, float]:
     """Wilson's interval of a share of n trials, n any number above 0."""
     z = float(special.ndtri((1 + confidence) / 2))

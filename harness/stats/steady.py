@@ -16,7 +16,7 @@ def steady_after(samples: Sequence[float], window: int = 5, tolerance: float = 0
 
     Steady from round i, when from there on
     - every window of rounds has a median within the tolerance (a share of the level: 0.05 is 5 %) of the level, the
-      median of the second half of all rounds: the windows of Georges, Buytaert & Eeckhout 2007 (OOPSLA, section 4.2),
+      median of the second half of all rounds: the windows of Georges, Buytaert & Eeckhout 2007 (OOPSLA),
       with medians for their coefficient of variation, so that up to (window - 1) / 2 spikes in a row are passed over;
     - the line through the rounds (Sen 1968, JASA 63:1379: the median of all slopes) moves by no more than the
       tolerance from end to end: many small steps in one direction are warming up too;

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from harness.stats import wilson, wilson_clustered
+from harness.stats import non_inferior, wilson, wilson_clustered
 
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -65,3 +65,23 @@ def test_clips_that_answer_as_one_count_as_one() -> None:
 def test_clustered_wilson_keeps_a_width_when_all_agree_or_there_is_one_clip() -> None:
     assert wilson_clustered([True] * 100, list(range(100)))[0] < 0.97
     assert wilson_clustered([True, False] * 50, ["one clip"] * 100) == wilson_clustered([True, False], ["one"] * 2)
+
+
+def test_good_enough_is_said_by_the_lower_bound_not_by_the_share() -> None:
+    clips = [i // 5 for i in range(500)]
+    assert non_inferior([i % 50 > 0 for i in range(500)], clips)  # 98 % of 500: at least 96 %
+    assert not non_inferior([i % 25 > 0 for i in range(500)], clips)  # 96 %: perhaps 94 %
+    assert not non_inferior([True] * 10, clips[:10])  # all ten right: perhaps only 70 % would be
+    assert non_inferior([i % 25 > 0 for i in range(500)], clips, share_of=0.95, reference=0.9)
+    assert not non_inferior([], [])
+    with pytest.raises(ValueError, match="reference of 2"):
+        non_inferior([True], [1], reference=2)
+
+
+def test_a_share_just_below_the_margin_passes_in_one_sample_of_forty_or_so() -> None:
+    random = np.random.default_rng(4)
+    clips = [i // 5 for i in range(500)]
+    chances = random.beta(0.9 * 9, 0.1 * 9, (800, 100)).repeat(5, axis=1)
+    hits = random.random((800, 500)) < chances
+    passed = [non_inferior(one.tolist(), clips, share_of=0.9) for one in hits]
+    assert 0.01 <= np.mean(passed) <= 0.05
