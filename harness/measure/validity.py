@@ -8,7 +8,7 @@
     judge_rounds(states).reasons            # () or ("11 of 20 rounds broken: others held the CPU for 23 % …",)
 
 A round that breaks is shown and excluded; a run with too few others is invalid. `before` and `after` lie outside of the
-clock's reading; together they take some 50 µs on a CPU. What cannot be read is told (`absent`) and not judged.
+clock's reading; together they take some 100 µs on a CPU. What cannot be read is told (`absent`) and not judged.
 """
 
 from __future__ import annotations
@@ -53,12 +53,7 @@ TEXTS = {
     "page faults": "pages were read from disk for about {value:.0f} % of the time (limit {limit:.0f} %)",
     "clock drop": "the SM clock was {value:.0f} % below the run's median (limit {limit:.0f} %)",
 }
-LIMITS = {
-    "cpu wait": WAITED_LIMIT,
-    "steal": STOLEN_LIMIT,
-    "page faults": FAULT_LIMIT,
-    "clock drop": CLOCK_DROP_LIMIT,
-}
+LIMITS = {"cpu wait": WAITED_LIMIT, "steal": STOLEN_LIMIT, "page faults": FAULT_LIMIT, "clock drop": CLOCK_DROP_LIMIT}
 
 
 @dataclass(frozen=True)
