@@ -69,7 +69,7 @@ class History:
 def history(run: Run, earlier: Sequence[Run]) -> History | None:
     """The last runs up to `run`; None with fewer than three."""
     before = [one for one in earlier if one.datetime < run.datetime]
-    alike = [one for one in before if _alike(one, run)]
+    alike = [one for one in before if _alike(one, run)] if _alike(run, run) else []
     runs = sorted([*alike, run], key=_when)[-MOST:]
     if len(runs) < LEAST:
         return None
@@ -148,6 +148,7 @@ def _rows(run: Run) -> dict[Key, Measurement]:
 
 
 def _alike(one: Run, other: Run) -> bool:
+    """Whether a run can stand in the same row: measured alike, and each of its rows once."""
     try:
         sides(one)
     except RecordError:
