@@ -23,8 +23,8 @@ def effective_items(values: Sequence[float] | Floats, clusters: Sequence[Hashabl
 
     The design effect is the cluster-robust variance of the mean over that of independent values (Rao & Scott 1992,
     Biometrics 48:577). Clusters count as G = n² / Σ m_k², their number where all sizes m_k are equal and less where
-    one of them has most questions (Carter et al. 2017, Review of Economics and Statistics 99:698): the factor G/(G-1) then makes the
-    variance right at any sizes, and t has G-1 degrees of freedom.
+    one of them has most questions (Carter et al. 2017, Review of Economics and Statistics 99:698): with the factor
+    G/(G-1) the variance of independent values is right at any sizes, and t has G-1 degrees of freedom.
 
     Between two limits that need no estimate: never more than n (clips whose answers differ more than chance would
     are luck, not knowledge), never fewer than G (as if each clip gave one answer). Values all alike: the design
