@@ -90,5 +90,7 @@ def test_numbers_that_are_no_shares_get_students_t_over_clips() -> None:
     theirs = ttest_rel(scores, others).confidence_interval(0.95)
     assert difference_interval(scores, others, [1, 2, 3, 4])[1:] == pytest.approx((theirs.low, theirs.high))
     assert difference_interval(scores, others, ["one"] * 4)[1:] == pytest.approx((0.1, 0.3))
+    lopsided = difference_interval([0.5] * 100 + [0.1], [0.4] * 100 + [0.3], ["big"] * 100 + ["small"])
+    assert lopsided[1:] == pytest.approx((-0.2, 0.1))  # nearly one clip: no t of 0.02 degrees of freedom
     with pytest.raises(ValueError, match="cannot be paired"):
         difference_interval([True], [], [1])
