@@ -30,6 +30,9 @@ def terms_of(option: Any) -> Terms | None:
         return None
     if not option.benchmark_compare:
         raise UsageError("--gate: compared with what? add --benchmark-compare for the last run, or =NUM for another")
+    named = option.benchmark_compare
+    if isinstance(named, str) and len(Path(named).parts) > 2 and not Path(named).is_file():
+        raise UsageError(f"--benchmark-compare {oneline(named, 100)}: no such file; give a run's number, as 0007")
     if option.benchmark_disable or option.benchmark_skip:
         raise UsageError("--gate: without benchmarks there is nothing to compare; leave --benchmark-disable out")
     return Terms(

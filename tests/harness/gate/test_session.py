@@ -46,6 +46,7 @@ def test_without_the_option_nothing_is_gated() -> None:
     ("given", "said"),
     [
         ({"benchmark_compare": []}, "compared with what"),
+        ({"benchmark_compare": "no/such/run.json"}, "no such file"),
         ({"benchmark_disable": True}, "nothing to compare"),
         ({"margin": -1.0}, "--margin -1"),
         ({"across": "gpu"}, "no such field"),
