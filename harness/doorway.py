@@ -255,7 +255,7 @@ class Doorway:
             data=self.pair.data.model_dump(mode="json"),
             split=self.pair.evaluation.split,
             device=str(self.device),
-            threads=torch.get_num_threads(),
+            threads=latency.threads or torch.get_num_threads(),
             rounds=1 if smoke else latency.rounds,
             least_warmup=0 if smoke else latency.warmup_rounds,
             most_warmup=0 if smoke else MOST_WARMUP,

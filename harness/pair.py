@@ -290,6 +290,7 @@ class Latency(Section):
     processes: Count = Field(7, description="processes that time every variant, one after another")
     rounds: Count = Field(12, description="measured rounds of each process")
     warmup_rounds: int = Field(5, ge=0, description="rounds before them, at least; more until they are steady")
+    threads: Count | None = Field(None, description="CPU threads of a model; default: as many as torch takes")
     new_tokens: int = Field(8, ge=2, description="tokens decoded each round; inter-token latency needs two")
     batch_sizes: Many[Count] = Field((1, 4), min_length=1, description="clips answered at once, one row each")
 

@@ -84,7 +84,8 @@ def _told_apart(a: VariantView, b: VariantView, metric: str, confidence: float) 
     if metric == "agreement":
         one, other = paired(a.items, b.items)
         if one:
-            bounds = difference_interval([x.agrees for x in one], [x.agrees for x in other], [x.clip for x in one])
+            agreed = [x.agrees for x in one], [x.agrees for x in other]
+            bounds = difference_interval(*agreed, [x.clip for x in one], confidence=confidence)
             return bounds.low is not None and bounds.high is not None and not bounds.low <= 0 <= bounds.high
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
         found = ratio(ours, theirs, confidence)
