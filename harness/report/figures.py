@@ -55,6 +55,14 @@ METRICS = {
     "option_consistency": Metric("Same option", "the same option in every order", "share"),
     "position_bias": Metric("Position bias", "position bias", "share"),
     "distil_seconds": Metric("Time to distil", "time to distil", "plain"),
+    "cold_load": Metric("Loading, cold", "loading the weights in a fresh process", "plain"),
+    "cold_first_answer": Metric(
+        "First answer, cold", "the first answer of a fresh process", "time", "faster", "slower"
+    ),
+    "kv_cache": Metric("KV cache", "the KV cache", "bytes"),
+    "memory_planned": Metric("Planned", "memory as planned from shapes", "bytes"),
+    "joules_per_answer": Metric("Energy, answer", "energy of an answer", "plain"),
+    "joules_per_token": Metric("Energy, token", "energy of a further token", "plain"),
     "joules": Metric("Energy", "energy to distil", "plain"),
     "tokens_per_second": Metric("Throughput", "tokens learnt from a second", "plain"),
     "mfu": Metric("MFU", "model FLOPs utilisation", "share"),

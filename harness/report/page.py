@@ -26,6 +26,8 @@ from harness.report.cost import cost
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.history import history
+from harness.report.rounds import HEADINGS as ROUNDS
+from harness.report.rounds import timed_rounds
 from harness.report.seeds import by_seed
 from harness.report.stages import sweep, where_time_goes
 from harness.report.verdict import decide
@@ -75,6 +77,8 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         panels=charts.distributions(run),
         history=charts.history(past) if past else (),
         sweep=sweep(views),
+        rounds=timed_rounds(views),
+        rounds_headings=ROUNDS,
         curves=charts.training(run),
         gain=gain(run),
         graded=graded(views),

@@ -6,6 +6,7 @@ from datetime import datetime
 from harness.record import JSON, Run
 from harness.report import figures
 from harness.report.budgets import BUDGETS
+from harness.report.stages import words_of
 from harness.report.view import VariantView, dig, on_cpu
 
 Pairs = tuple[tuple[str, str], ...]
@@ -62,13 +63,15 @@ def digests(run: Run, views: tuple[VariantView, ...]) -> tuple[tuple[str, str, s
 
 
 def invalid(views: tuple[VariantView, ...]) -> tuple[str, ...]:
-    """Records that may not be believed, with why."""
-    return tuple(
+    """Records that may not be believed, with why; the rows of one workload say the same once."""
+    lines = (
         f"{view.name}, {record.suite}: {'; '.join(record.invalid_reasons)}"
+        + (f" (at {words_of(record)})" if words_of(record) else "")
         for view in views
         for record in view.records
         if not record.valid
     )
+    return tuple(dict.fromkeys(lines))
 
 
 def recipes(views: tuple[VariantView, ...]) -> tuple[tuple[str, str], ...]:

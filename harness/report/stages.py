@@ -21,6 +21,7 @@ STAGES = (  # label, metric, the stage whose floor it has
     ("TTFT", "ttft", ""),
     ("Whole answer", "answer", ""),
 )
+COLD = (("Loading, cold", "cold_load", ""), ("First answer, cold", "cold_first_answer", ""))  # of a fresh process
 SPLIT = ("media", "prepare", "vision", "prefill")  # a run that holds none of these timed no stages
 TIMED, HELD = ("Median",), ("Floor", "Speed of light")
 SWEPT = ("ttft", "itl", "answer")
@@ -78,7 +79,8 @@ def where_time_goes(views: tuple[VariantView, ...]) -> WhereTimeGoes | None:
     gaps = _Gaps(len(timed))
     tables = []
     for view in timed:
-        rows = [(label, _cells(view, label, metric, stage, floors, gaps)) for label, metric, stage in STAGES]
+        shown = (*STAGES, *(row for row in COLD if any(row[1] in other.metrics() for other in timed)))
+        rows = [(label, _cells(view, label, metric, stage, floors, gaps)) for label, metric, stage in shown]
         tables.append(StageTable(view.name, tuple(rows)))
     headings = (*TIMED, *HELD) if floors else TIMED
     return WhereTimeGoes(_headline(timed[0]), headings, tuple(tables), gaps.told())
@@ -173,6 +175,11 @@ def _load(record: Record) -> Load:
         for value in (record.workload.get(name) for name in ("frames", "batch", "new_tokens"))
     )
     return frames, batch, tokens
+
+
+def words_of(record: Record) -> str:
+    """A record's workload: 4 frames, batch 1, 8 tokens."""
+    return _words(_load(record))
 
 
 def _words(load: Load) -> str:
