@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All GPU checks in one call of under 9 minutes (the steps' bounds add up to 520 s): real shapes with random weights, a
+# All GPU checks in one call of under 9 minutes (the steps' bounds add up to 530 s): real shapes with random weights, a
 # distillation in small, then the tiny pair; records and log to $OUT, for results/published/<device>/. The distillation
 # in full (400 + 100 clips, 3 epochs) is a call of its own: benchmarks/real_shapes.py --json $OUT/distillation.json
 #
@@ -33,14 +33,18 @@ suites() {
 {
     "$PYTHON" -c 'import torch; assert torch.cuda.is_available(), "no CUDA device"; print(torch.cuda.get_device_name())' || exit 2
     step 15 "$PYTHON" -m harness.cli plan --pair egogpt-qwen2vl
-    step 90 "$PYTHON" -m pytest tests/gpu -q
+    step 70 "$PYTHON" -m pytest tests/gpu -q
     forms=baseline,int8,nf4,distilled,distilled-int8,distilled-nf4
     step 45 "$PYTHON" benchmarks/loss_step.py --json "$OUT/loss_step.json"
-    step 170 "$PYTHON" benchmarks/real_shapes.py --clips 64 --val 16 --epochs 1 --json "$OUT/distillation.json"
-    suites real-8-frames 90 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 -k "batch1 or peak_memory"
-    suites real-16-frames 60 --pair egogpt-qwen2vl --weights random --variants $forms --frames 16 \
-        -k "(first_token and batch1) or peak_memory"
-    suites tiny 50 --pair egogpt-qwen2vl-tiny
+    step 150 "$PYTHON" benchmarks/real_shapes.py --clips 64 --val 16 --epochs 1 --json "$OUT/distillation.json"
+    # Frames × batch × answer length, ceilings and joules; then two forms twice over, which is what the noise floor is.
+    suites real 160 --pair egogpt-qwen2vl --weights random --variants $forms --frames 8 --processes 2
+    aa=(--pair egogpt-qwen2vl --weights random --variants baseline,distilled-int8 --frames 8 --processes 2)
+    aa+=(--workloads headline -k "batch1 and not media")
+    suites aa-first 30 "${aa[@]}"
+    suites aa-second 30 "${aa[@]}"
+    step 5 "$PYTHON" -m harness.cli compare "$OUT/aa-first.json" "$OUT/aa-second.json"
+    suites tiny 25 --pair egogpt-qwen2vl-tiny
     rm -rf "$OUT/.artifacts" "$OUT/.results"
     exit "$failed"
 } 2>&1 | tee "$OUT/log"

@@ -28,7 +28,7 @@ class Home:
     def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         places = ["--cache", str(self.folder / "artifacts"), "--results", str(self.folder / "results")]
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "suites", *places, *arguments],
+            [sys.executable, "-m", "pytest", "suites", *places, "--workloads", "headline", *arguments],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
             capture_output=True,
@@ -99,7 +99,7 @@ def test_baseline_agrees_with_itself_exactly(home: Home, first) -> None:
 @pytest.mark.slow
 def test_the_second_run_finds_every_artifact_and_compares_with_the_first(home: Home, first) -> None:
     before = len(home.records())
-    again = home.run("--pair", MICRO, "--variants", "baseline,distilled", "-k", "first_token", "--benchmark-compare")
+    again = home.run("--pair", MICRO, "--variants", "baseline,distilled", "-k", "ttft", "--benchmark-compare")
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-2000:]
     assert "sees" not in again.stdout + again.stderr, "nothing is trained again"
     assert "(0001_" in again.stdout, "pytest-benchmark's own table shows both runs"
@@ -126,7 +126,7 @@ def test_a_failed_tests_numbers_are_not_recorded(home: Home, first, tmp_path: Pa
     )
     before = len(home.records())
     failed = home.run(
-        *("--pair", MICRO, "-p", "failing", "--variants", "baseline,distilled", "-k", "inter_token"),
+        *("--pair", MICRO, "-p", "failing", "--variants", "baseline,distilled", "-k", "itl"),
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert failed.returncode == 1
@@ -144,7 +144,7 @@ def test_an_altered_artifact_in_a_folder_of_the_users_is_named_and_left_alone(
     whole = weights.read_bytes()
     try:
         weights.write_bytes(whole[:-1] + b"\x00")
-        refused = home.run("--pair", MICRO, "-k", "first_token and baseline")
+        refused = home.run("--pair", MICRO, "-k", "ttft and baseline")
         assert refused.returncode == 2
         assert "model.safetensors" in refused.stdout
         assert "--rebuild" in refused.stdout

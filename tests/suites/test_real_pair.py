@@ -91,7 +91,7 @@ def measured(questions: Path, home: Path) -> tuple[subprocess.CompletedProcess[s
     """Suites on a dataset of real files, distillation from it included; latency and memory of two forms."""
     done = suites(
         "--pair", TWIN, "--qa", f"jsonl:{questions}", "--variants", ",".join(FORMS),
-        "-k", "test_agreement or (test_time_to_first_token and batch1)",
+        "-k", "test_agreement or (ttft and batch1)", "--workloads", "headline",
         folder=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
@@ -148,7 +148,7 @@ def test_a_set_moved_elsewhere_is_the_same_set(measured: object, questions: Path
 def test_without_weights_speed_and_memory_are_measured_and_no_answer_is_judged(home: Path) -> None:
     done = suites(
         "--pair", TWIN, "--weights", "random", "--variants", "baseline,nf4,distilled-int8", "--frames", "4",
-        "-k", "not whole_answer and not batch2 and not (peak_memory and not baseline)", folder=home / "random",
+        "-k", "not batch2 and not (peak_memory and not baseline)", "--workloads", "headline", folder=home / "random",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert "random weights: what they answer means nothing" in done.stdout
@@ -164,9 +164,8 @@ def test_without_weights_speed_and_memory_are_measured_and_no_answer_is_judged(h
 
 def options(**given: Any) -> SimpleNamespace:
     """What the command line would hand to the door."""
-    usual = dict.fromkeys(
-        ("variants", "cache", "results", "qa", "weights", "limit", "seed", "frames", "similarity", "rotations")
-    )
+    names = "variants cache results qa weights limit seed frames similarity rotations workloads processes"
+    usual = dict.fromkeys(names.split())
     return SimpleNamespace(**{**usual, "pair": TWIN, "seeds": 1, "rebuild": False, **given})
 
 
@@ -179,6 +178,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"frames": -1}, "--frames -1: at least 1"),
     ({"seed": -1}, "--seed -1: at least 0"),
     ({"rotations": 0}, "--rotations 0: at least 1"),
+    ({"processes": 0}, "--processes 0: at least one has to time the variants"),
+    ({"workloads": "no/such.yaml"}, r"--workloads no/such\.yaml: cannot be read"),
 ]
 
 
