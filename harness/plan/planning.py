@@ -17,6 +17,7 @@ from harness.plan.shapes import Shapes, shapes_of
 from harness.plan.tokens import ClipTokens, clip_tokens, most, most_frames_in_context, require_frames
 from harness.plan.training import MODES, Lesson, Mode, TrainingMemory, mode_of, training_memory
 from harness.plan.weights import Quantised, WeightBytes, parameters_by_part, quantised_by_part, weight_bytes
+from harness.stats.power import power_sentence
 from models.interface import FORMATS
 
 SCENES_SIZE = (96, 96)  # what the dataset `scenes` renders
@@ -99,6 +100,7 @@ class Plan:
     forms: tuple[FormPlan, ...]
     targets: FormPlan  # the teacher's part of distilling
     training: tuple[TrainingPlan, ...]
+    sees: str  # what difference of agreement so many questions can tell
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, with the totals that are properties here; memory in bytes."""
@@ -111,6 +113,13 @@ class Plan:
         for told, side in zip(plain["sides"], self.sides, strict=True):
             told["tokens"] |= {"prompt": side.tokens.prompt, "context": side.tokens.context}
         return plain
+
+
+def _sees(clips: int | None, each: int | None) -> str:
+    """Of the pair's own questions, or of usual numbers where the data decide how many there are."""
+    if clips and each:
+        return power_sentence(clips * each, clips)
+    return "; ".join(power_sentence(items, items) for items in (500, 1000, 2000))
 
 
 def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
@@ -160,6 +169,7 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
         fits = _most_on(cards, limit, lambda count: memory(count).total)
         return TrainingPlan(mode.name, mode.told, checkpointed, memory(frames), fits)
 
+    asked_of = pair.data.splits[pair.evaluation.split]
     own = mode_of(pair.recipe)
     modes = dict.fromkeys([*MODES.values(), own])
     return Plan(
@@ -170,6 +180,7 @@ def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
         questions=questions,
         micro_clips=pair.recipe.micro_clips,
         batch_clips=pair.evaluation.batch_clips,
+        sees=_sees(asked_of.clips, asked_of.questions_per_clip),
         mode=own.name,
         gradient_checkpointing=pair.recipe.gradient_checkpointing,
         cards=cards,

@@ -97,3 +97,11 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert out.out == ""
     assert out.err.count("\n") == 1
     assert said in out.err
+
+
+def test_what_so_many_questions_can_tell_is_said_in_advance(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "1200 questions on 150 clips see a difference of 3.0 points" in " ".join(
+        printed(capsys, "--pair", "tiny").split()
+    )
+    real = " ".join(printed(capsys, "--pair", "egogpt-qwen2vl").split())
+    assert "500 questions on 500 clips see a difference of 4.0 points" in real
