@@ -38,13 +38,13 @@ from models.interface import Architecture, architecture
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWER = "FIRSTSIGHT_SLOWED_MS"  # milliseconds that each decoded token sleeps in a slowed run
-ASKED = Workload(frames=4, batch=1, new_tokens=16)
+ASKED = Workload(frames=4, batch=1, new_tokens=8)
 SIZE = {
-    "hidden_size": 384,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 12,
-    "num_key_value_heads": 12,
+    "hidden_size": 192,
+    "intermediate_size": 768,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 6,
 }
 
 

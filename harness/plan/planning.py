@@ -116,10 +116,10 @@ class Plan:
 
 
 def _sees(clips: int | None, each: int | None) -> str:
-    """Of the pair's own questions, or of usual numbers where the data decide how many there are."""
+    """Of the pair's own questions, or of 500 where the data decide how many there are."""
     if clips and each:
         return power_sentence(clips * each, clips)
-    return "; ".join(power_sentence(items, items) for items in (500, 1000, 2000))
+    return power_sentence(500, 500)
 
 
 def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:

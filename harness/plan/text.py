@@ -44,12 +44,7 @@ def render(plan: Plan) -> str:
         f"{plan.forms[0].need.context / GB:.1f} GB for the CUDA context."
     )
     sections = (_parameters, _bytes, _quantised, _tokens, _flops, _answering, _training)
-    return "\n\n".join([head, *(section(plan) for section in sections), _judging(plan)])
-
-
-def _judging(plan: Plan) -> str:
-    told = f"Judging, of agreement between two forms: {plan.sees}. Fewer questions tell only larger differences."
-    return "\n".join(_wrapped(told, "  "))
+    return "\n\n".join([head, *(section(plan) for section in sections), f"Judging: {plan.sees}"])
 
 
 def _parameters(plan: Plan) -> str:
