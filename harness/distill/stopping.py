@@ -33,7 +33,9 @@ class Stopping:
 
 @contextmanager
 def stop_between() -> Iterator[Stopping]:
-    """Signals wait until the loop looks: `stopping.raise_if_asked()`. A second Ctrl-C interrupts at once."""
+    """Signals wait until the loop looks: `stopping.raise_if_asked()`. A second Ctrl-C interrupts at once. One that came
+    after the last look is raised at the end: what follows would not know of it.
+    """
     stopping = Stopping()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -43,6 +45,7 @@ def stop_between() -> Iterator[Stopping]:
 
     with _handled((signal.SIGINT, *BY_SCHEDULER), stop):
         yield stopping
+    stopping.raise_if_asked()
 
 
 @contextmanager

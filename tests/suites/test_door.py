@@ -173,8 +173,9 @@ def test_bad_input_is_one_line_and_exit_code_2(home: Home, arguments: list[str],
 @pytest.mark.slow
 def test_a_scheduler_that_stops_a_run_may_requeue_it(tmp_path: Path) -> None:
     """SIGUSR1 to pytest alone, while processes of its own train: 75 (EX_TEMPFAIL), and nothing is left running."""
+    places = ["--cache", str(tmp_path), "--results", str(tmp_path)]
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "suites", "--pair", MICRO, "--cache", str(tmp_path), "-k", "memory"],
+        [sys.executable, "-m", "pytest", "suites", "--pair", MICRO, *places, "-k", "memory"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "FIRSTSIGHT_BARS": "lines", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

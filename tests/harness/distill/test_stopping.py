@@ -1,74 +1,61 @@
-"""Signals: a person's, a scheduler's, one after the other, and who hears them."""
+"""Who stopped us, and when: a signal waits for the loop's next look, and none is lost."""
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 
 import pytest
 
 from harness.distill.stopping import Requeue, requeued_on_signal, stop_between
 
 
-def send(name: str) -> None:
-    os.kill(os.getpid(), getattr(signal, name))
-
-
-def loop(*signals: str) -> None:
-    """One round of a loop that looks at its end."""
-    with stop_between() as stopping:
-        stopping.raise_if_asked()
-        for name in signals:
-            send(name)
-        FINISHED.append(signals)
-        stopping.raise_if_asked()
-
-
-FINISHED: list[tuple[str, ...]] = []
-
-
-@pytest.mark.parametrize(("name", "kind"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", Requeue), ("SIGUSR1", Requeue)])
-def test_a_loop_is_stopped_where_it_looks(name: str, kind: type[BaseException]) -> None:
-    before = signal.getsignal(getattr(signal, name))
-    with pytest.raises(KeyboardInterrupt) as caught:
-        loop(name)
-    assert FINISHED.pop() == (name,)
-    assert type(caught.value) is kind
-    assert signal.getsignal(getattr(signal, name)) is before
-
-
-def test_a_scheduler_may_ask_twice() -> None:
-    """SLURM sends SIGUSR1 and, when the time is up, SIGTERM: the first is being obeyed."""
-    with pytest.raises(Requeue):
-        loop("SIGUSR1", "SIGTERM")
-    assert FINISHED.pop() == ("SIGUSR1", "SIGTERM")
-
-
-def test_a_second_ctrl_c_does_not_wait() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        loop("SIGINT", "SIGINT")
-    assert not FINISHED
-
-
-def test_between_loops_a_scheduler_is_heard_at_once() -> None:
-    def idle() -> None:
-        with requeued_on_signal():
-            send("SIGUSR1")
-            pytest.fail("went on")
-
-    with pytest.raises(Requeue):
-        idle()
-
-
-def test_a_thread_leaves_signals_to_whoever_runs_it() -> None:
-    found: list[object] = []
-
-    def run() -> None:
+def steps(done: list[str], signalled_in: str) -> None:
+    """Two loops of two steps each; the signal comes in one of the steps."""
+    for loop in ("first", "second"):
         with stop_between() as stopping:
-            found.append(stopping.asked)
+            for step in (f"{loop} 1", f"{loop} 2"):
+                stopping.raise_if_asked()
+                if step == signalled_in:
+                    signal.raise_signal(signal.SIGUSR1)
+                done.append(step)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert found == [None]
+
+def test_a_signal_waits_until_the_loop_looks() -> None:
+    done: list[str] = []
+    with pytest.raises(Requeue):
+        steps(done, "first 1")
+    assert done == ["first 1"], "the step that it came in was finished"
+
+
+def test_a_signal_after_the_last_look_is_not_lost() -> None:
+    """A scheduler that stops a run in the last step of one training does not want the next one begun."""
+    done: list[str] = []
+    with pytest.raises(Requeue):
+        steps(done, "first 2")
+    assert done == ["first 1", "first 2"]
+
+
+def test_ctrl_c_is_not_a_schedulers_signal() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, stop_between():
+        signal.raise_signal(signal.SIGINT)
+    assert not isinstance(caught.value, Requeue)
+
+
+def fails() -> None:
+    with stop_between():
+        signal.raise_signal(signal.SIGTERM)
+        raise ZeroDivisionError
+
+
+def test_what_the_loop_raises_goes_before() -> None:
+    with pytest.raises(ZeroDivisionError):
+        fails()
+
+
+def test_handlers_are_as_they_were() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
+    with stop_between():
+        pass
+    with requeued_on_signal():
+        pass
+    assert before == {number: signal.getsignal(number) for number in before}
