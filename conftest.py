@@ -18,6 +18,7 @@ import pytest
 
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, oneline
+from harness.pair import load_pair
 from models.fault import ModelFault
 
 ROOT = Path(__file__).parent
@@ -60,6 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Open the pair before pytest-benchmark opens its storage: records belong to a pair and a kind of device."""
     if config.option.pair is None:
         return
+    try:
+        load_pair(config.option.pair)  # a slip of the pen is told before torch is imported
+    except FirstSightError as error:
+        pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
     from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
     from harness.gate.commit import commit_of, tag
     from harness.gate.session import terms_of
@@ -113,10 +118,14 @@ CASES = ("variant", "trained_variant", "trained_student", "variant_files")  # fi
 STOPPED: list[BaseException] = []  # by a scheduler
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> None:
+    """Suites import torch, so that they are not opened to say what is missing."""
+    if collection_path.parent == ROOT / "suites" and collection_path.suffix == ".py" and DOOR not in config.stash:
+        pytest.exit("suites need a pair: pytest suites --pair tiny", returncode=FirstSightError.exit_code)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     in_suites = any(Path(str(item.fspath)).parent == ROOT / "suites" for item in items)
-    if in_suites and DOOR not in config.stash:
-        pytest.exit("suites need a pair: pytest suites --pair tiny", returncode=2)
     if in_suites and config.stash[DOOR].random:
         silent = pytest.mark.skip(reason="random weights: what they answer means nothing")
         for item in items:
@@ -244,8 +253,8 @@ def one_request(door: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def timed(door: Any, request: pytest.FixtureRequest) -> Any:
-    """A variant's rounds under a workload, and what makes figures of a row of them. All that will be asked for are timed
-    when the first is: in turn, so that the machine's drift meets all of them alike.
+    """A variant's rounds under a workload, and what makes figures of a row of them. All that will be asked for are
+    timed when the first is: in turn, so that the machine's drift meets all of them alike.
     """
     wanted = [item for item in request.session.items if "timed" in getattr(item, "fixturenames", ())]
     params = [item.callspec.params for item in wanted if hasattr(item, "callspec")]

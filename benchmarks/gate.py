@@ -123,6 +123,8 @@ def timed(folder: Path, file: Path, sleep_ms: float | None) -> None:
     kept = {
         "sleep_ms": sleep_ms,
         "groups": {row: found.groups(row) for row in ROWS},
+        "rulers": {row: found.rulers(row) for row in ROWS},
+        "ruler": found.processes[0]["ruler"],
         "invalid": found.invalid_reasons,
         "broken": sum(bool(one["broken"]) for process in found.processes for one in process["rounds"]),
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -176,11 +178,11 @@ def as_run(file: Path) -> Run:
             variant="distilled",
             suite="latency",
             workload=dict(vars(ASKED)),
-            measurements=latency(row, kept["groups"][row], HOW[row]),
+            measurements=latency(row, kept["groups"][row], HOW[row], kept["rulers"][row]),
             valid=not kept["invalid"],
             invalid_reasons=tuple(kept["invalid"]),
             artifacts={"distilled": "random"},
-            details={"row": row},
+            details={"row": row, "rounds": {"ruler": kept["ruler"]}},
         )
         for row in ROWS
     )

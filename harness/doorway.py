@@ -270,7 +270,7 @@ class Doorway:
         self, files: Files, row: str, timed: Timed, ceilings: Mapping[str, Any] | None
     ) -> tuple[Measurement, ...]:
         """A row's median and tails, and what stands beside them."""
-        found = latency(row, timed.groups(row), HOW[row])
+        found = latency(row, timed.groups(row), HOW[row], timed.rulers(row))
         variant = files.case.variant
         shapes = shapes_in(spec_of(variant, self.pair), files.weights.folder)
         measured = ceilings_from(ceilings) if ceilings else None

@@ -20,6 +20,7 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 SCHEMA = 1
 KEY = "firstsight"
 SUITES = ("latency", "vram", "agreement", "distillation")
+_LATER = ("groups", "ruler")  # fields that records of before have not, nor rows of one process
 _SAVED = re.compile(r"^(\d{4,})_.*\.json$")  # as pytest-benchmark names what it saves
 
 
@@ -38,6 +39,7 @@ class Measurement:
     samples: tuple[float, ...] = ()
     absent: str | None = None
     groups: tuple[int, ...] = ()  # how many of the samples each process took, in their order; empty: one process
+    ruler: tuple[float, ...] = ()  # beside each sample: seconds that a fixed piece of work took around it
 
     def __post_init__(self) -> None:
         where = f"measurement {oneline(str(self.metric), 60)}"
@@ -55,6 +57,9 @@ class Measurement:
         object.__setattr__(self, "samples", tuple(_finite(x, f"{where}: samples") for x in self.samples))
         if self.groups and (min(self.groups) < 1 or sum(self.groups) != len(self.samples)):
             raise RecordError(f"{where}: groups {self.groups} do not share out {len(self.samples)} samples")
+        object.__setattr__(self, "ruler", tuple(_finite(x, f"{where}: ruler") for x in self.ruler))
+        if self.ruler and (len(self.ruler) != len(self.samples) or min(self.ruler) <= 0):
+            raise RecordError(f"{where}: ruler must say of each of {len(self.samples)} samples a time above zero")
         if (self.value is None) != (self.absent is not None):
             raise RecordError(f"{where}: either a value or the reason why there is none (absent)")
         if self.absent is not None and not _is_text(self.absent):
@@ -66,9 +71,18 @@ class Measurement:
 
     def by_process(self) -> tuple[tuple[float, ...], ...]:
         """The samples of each process; one part where nothing says otherwise."""
+        return self._parted(self.samples)
+
+    def by_process_ruled(self) -> tuple[tuple[float, ...], ...]:
+        """As `by_process`, each sample over what the ruler took around it; without a ruler as they are."""
+        if not self.ruler:
+            return self.by_process()
+        return self._parted(tuple(sample / ruler for sample, ruler in zip(self.samples, self.ruler, strict=True)))
+
+    def _parted(self, samples: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
         found, at = [], 0
-        for size in self.groups or ((len(self.samples),) if self.samples else ()):
-            found.append(self.samples[at : at + size])
+        for size in self.groups or ((len(samples),) if samples else ()):
+            found.append(samples[at : at + size])
             at += size
         return tuple(found)
 
@@ -143,8 +157,9 @@ def to_extra_info(record: Record) -> dict[str, JSON]:
 
 
 def _plain(measurement: Measurement) -> dict[str, Any]:
-    plain = {**vars(measurement), "samples": list(measurement.samples), "groups": list(measurement.groups)}
-    return plain if measurement.groups else {name: value for name, value in plain.items() if name != "groups"}
+    lists = {name: list(getattr(measurement, name)) for name in ("samples", *_LATER)}
+    plain = {**vars(measurement), **lists}
+    return {name: value for name, value in plain.items() if value or name not in _LATER}
 
 
 def from_extra_info(extra: object) -> Record:
@@ -253,15 +268,15 @@ def _read(file: Path) -> object:
 
 def _measurement(raw: object, where: str) -> Measurement:
     names = "metric value unit n low high higher_is_better how samples absent"
-    groups: tuple[Any, ...] = ()
-    if isinstance(raw, dict) and "groups" in raw:  # records of before have one process
-        groups = tuple(_list(raw["groups"], f"{where}: groups"))
-        if not all(isinstance(size, int) and not isinstance(size, bool) for size in groups):
-            raise RecordError(f"{where}: groups must be counts")
-        raw = {name: value for name, value in raw.items() if name != "groups"}
+    later = {}
+    if isinstance(raw, dict):
+        later = {name: tuple(_list(raw[name], f"{where}: {name}")) for name in _LATER if name in raw}
+        raw = {name: value for name, value in raw.items() if name not in _LATER}
+    if not all(isinstance(size, int) and not isinstance(size, bool) for size in later.get("groups", ())):
+        raise RecordError(f"{where}: groups must be counts")
     fields = _fields(raw, f"{where}: measurement", names)
     samples = tuple(_list(fields["samples"], f"{where}: samples"))
-    return Measurement(**{**fields, "samples": samples, "groups": groups})
+    return Measurement(**{**fields, "samples": samples, **later})
 
 
 def _fields(raw: object, where: str, names: str) -> dict[str, Any]:

@@ -50,14 +50,14 @@ class Model(Architecture):
         "speech projector": "model.speech_projector",
     }
 
-    @property
-    def hears(self) -> bool:
+    @cached_property
+    def hears(self) -> bool:  # asked for every clip
         return self._core.hears
 
     @property
     def question_opening(self) -> str:
         """`<image>\\n<speech>\\n\\n{question}`, and without ears `<image>\\n{question}`."""
-        return "\n\n" if self._core.hears else "\n"
+        return "\n\n" if self.hears else "\n"
 
     # --- config ------------------------------------------------------------------------------------
 

@@ -69,6 +69,11 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     if changed := retrained(a, b):
         notes.append(f"other weights in B: {figures.listed([oneline(name, 60) for name in changed])}")
     notes += found.notes
+    rulers = {side.ruler for row in found.rows if row.kind == "time" for side in (row.a, row.b)}
+    if len(rulers) > 1:
+        notes.append("the runs' times are held against no ruler, or against two: drift of the machine is in the ratios")
+    elif rulers - {""}:
+        notes.append("times: each round over what a fixed piece of work took around it, so that B/A is of the code")
     told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in found.rows if row.kind is None)
     return Comparison(a, b, judge(found.rows, floor, terms.margins), told, floor, tuple(notes))
 

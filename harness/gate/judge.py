@@ -1,9 +1,11 @@
 """What became of each row: regressed, improved, same, or cannot tell, with the reason for the last.
 
-Time and energy: the ratio B/A over processes (Welch's t on their log medians). It is called where Holm's p over all
-rows of the comparison is below 5 % and the ratio is beyond the noise floor. Not called, it is the same when its 95 %
-interval ends within the margin; else it cannot be told. Memory is one value without interval: called beyond the floor
-and 2 %. Shares: the difference of paired answers, clustered by clip; the same answers are the same exactly.
+Time and energy: the ratio B/A over processes (Welch's t on their log medians); of times, each round held against the
+ruler around it (`harness/measure/ruler.py`), so that a slower minute of the machine is not taken for slower code. It is
+called where Holm's p over all rows of the comparison is below 5 % and the ratio is beyond the noise floor. Not called,
+it is the same when its 95 % interval ends within the margin; else it cannot be told. Memory is one value without
+interval: called beyond the floor and 2 %. Shares: the difference of paired answers, clustered by clip; the same answers
+are the same exactly.
 """
 
 import math
@@ -95,7 +97,10 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         return _share(row, kind)
     if min(a.value, b.value, *a.samples, *b.samples) <= 0:
         return _Weighed(row, kind, why="a value is not above zero, so that there is no ratio; measure again")
-    ours, theirs = a.by_process(), b.by_process()
+    if row.a.ruler == row.b.ruler:
+        ours, theirs = a.by_process_ruled(), b.by_process_ruled()
+    else:
+        ours, theirs = a.by_process(), b.by_process()
     counts = {"A": len(ours), "B": len(theirs)}
     if min(counts.values()) >= LEAST_PROCESSES:
         estimate = replicate_ratio(theirs, ours, paired=False)

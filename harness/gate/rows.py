@@ -43,6 +43,13 @@ class Side:
     record: Record
     measurement: Measurement
 
+    @property
+    def ruler(self) -> str:
+        """Which fixed work its rounds are held against; empty where none is."""
+        rounds = self.record.details.get("rounds")
+        told = rounds.get("ruler") if isinstance(rounds, dict) else None
+        return str(told) if told is not None and self.measurement.ruler else ""
+
 
 @dataclass(frozen=True)
 class Row:

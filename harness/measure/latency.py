@@ -6,6 +6,7 @@ latency("ttft", timed.groups("ttft"), "prepare, vision, prefill")
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness import stats
 from harness.record import Measurement
@@ -14,16 +15,19 @@ from harness.stats import Estimate
 TAILS = ((0.9, "_p90"), (0.99, "_p99"))
 
 
-def latency(metric: str, groups: Sequence[Sequence[float]], how: str) -> tuple[Measurement, ...]:
+def latency(
+    metric: str, groups: Sequence[Sequence[float]], how: str, rulers: Sequence[Sequence[float]] = ()
+) -> tuple[Measurement, ...]:
     """`groups`: seconds of each process. The median (as `metric`) with its interval by Student's t over the processes'
     medians; from one process by order statistics, which knows nothing of the next process, and says so. p90 and p99
-    of all rounds together, by order statistics. Without rounds one absent figure.
+    of all rounds together, by order statistics. Without rounds one absent figure. `rulers`: beside
+    each second what the ruler took around it, kept for comparing runs of different times.
     """
     milliseconds = [[second * 1e3 for second in group] for group in groups if group]
     if not milliseconds:
         return (Measurement(metric, None, "ms", 0, None, None, False, how, absent="no round was timed that is valid"),)
     pooled = tuple(ms for group in milliseconds for ms in group)
-    found = [_middle(metric, milliseconds, pooled, how)]
+    found = [replace(_middle(metric, milliseconds, pooled, how), ruler=tuple(one for of in rulers for one in of))]
     for quantile, suffix in TAILS:
         tail = stats.percentile(pooled, quantile)
         told = f"{how}; p{quantile * 100:g} of {len(pooled)}, 95 % interval from order statistics"

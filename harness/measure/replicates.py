@@ -39,13 +39,18 @@ class Timed:
 
     def groups(self, row: str) -> tuple[tuple[float, ...], ...]:
         """Seconds of the valid rounds, a tuple a process; one without a valid round is left out."""
+        return self._of_valid(lambda taken: _seconds(taken, row))
+
+    def rulers(self, row: str) -> tuple[tuple[float, ...], ...]:
+        """Beside each of `groups`: seconds that the ruler took around its round."""
+        return self._of_valid(lambda taken: [taken["ruler"]] * len(_seconds(taken, row)))
+
+    def _of_valid(self, told: Callable[[Mapping[str, Any]], list[float]]) -> tuple[tuple[float, ...], ...]:
         found = []
         for process in self.processes:
             valid = [taken for taken in process["rounds"] if not taken["broken"]]
-            name = "tokens" if row == "itl" else row
-            seconds = [second for taken in valid for second in (taken[name] if row == "itl" else [taken[name]])]
-            if seconds:
-                found.append(tuple(seconds))
+            if valid:
+                found.append(tuple(number for taken in valid for number in told(taken)))
         return tuple(found)
 
     def replayed(self, row: str) -> list[float]:
@@ -54,7 +59,7 @@ class Timed:
         if valid:
             return valid
         rounds = [taken for process in self.processes for taken in process["rounds"]]
-        return [second for taken in rounds for second in (taken["tokens"] if row == "itl" else [taken[row]])]
+        return [second for taken in rounds for second in _seconds(taken, row)]
 
     @property
     def invalid_reasons(self) -> tuple[str, ...]:
@@ -91,6 +96,7 @@ class Timed:
                 }
                 for process in self.processes
             ],
+            "ruler": self.processes[0]["ruler"] if self.processes else None,
             "prompt_tokens": self.processes[0]["prompt_tokens"] if self.processes else None,
             "frame_size": self.processes[0]["frame_size"] if self.processes else None,
         }
@@ -144,6 +150,10 @@ def replicates(job: Job, processes: int, tell: Tell, timeout_s: float = 3600) ->
             done += 1
             tell(done, total, f"process {number + 1} of {processes}: {line['variant']} {load.id}")
     return found
+
+
+def _seconds(taken: Mapping[str, Any], row: str) -> list[float]:
+    return list(taken["tokens"]) if row == "itl" else [taken[row]]
 
 
 def _lines(job: Job, timeout_s: float) -> Iterator[dict[str, Any]]:

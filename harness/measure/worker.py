@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +118,7 @@ def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
 
 
 def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem], energy: bool) -> dict[str, Any]:
+    from harness.measure.ruler import VERSION, Ruler
     from harness.measure.timing import Stages
     from harness.measure.validity import Watch, judge_rounds
     from harness.stats import steady_after
@@ -133,19 +136,25 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
         return {"error": oneline(error)}
     gc.collect()
     gc.freeze()  # what stays is not looked through again while rounds are timed
-    watch = Watch(model.device)
-    taken, states = [], []
+    watch, ruler = Watch(model.device), Ruler(model.device)
+    ruler.read()  # the first chooses kernels
+    taken, states, readings = [], [], [ruler.read()]
     measuring = time.perf_counter()
     for _ in range(job.rounds):
         watch.before()
         taken.append(stages.round())
         states.append(watch.after())
+        readings.append(ruler.read())
     ended = time.perf_counter()
     judged = judge_rounds(states)
     found: dict[str, Any] = {
         "rounds": [
-            {**asdict(one), "broken": [[fault.kind, fault.text] for fault in state.faults]}
-            for one, state in zip(taken, judged.states, strict=True)
+            {
+                **asdict(one),
+                "broken": [[fault.kind, fault.text] for fault in state.faults],
+                "ruler": math.sqrt(before * after),
+            }
+            for one, state, (before, after) in zip(taken, judged.states, pairwise(readings), strict=True)
         ],
         "warmup": warmup,
         "steady": steady is not None,
@@ -156,6 +165,7 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
         "stolen_ticks": sum(state.stolen_ticks or 0 for state in judged.states),
         "busy_ticks": sum(state.busy_ticks or 0 for state in judged.states),
         "notes": list(judged.notes),
+        "ruler": VERSION,
     }
     if energy:
         found["energy"] = _energy(stages, workload)

@@ -125,10 +125,11 @@ def _with_interval(relation: Relative) -> str:
 
 @lru_cache(maxsize=256)
 def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95) -> Estimate:
-    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired. Of a
-    record that one process made, from the rounds alone.
+    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, and
+    each round is held against the ruler around it. Of a record that one process made, from the rounds alone.
     """
     if len(ours.groups) > 1 and len(theirs.groups) > 1:
         paired = len(ours.groups) == len(theirs.groups)
-        return replicate_ratio(ours.by_process(), theirs.by_process(), paired=paired, confidence=confidence)
+        ruled = ours.by_process_ruled(), theirs.by_process_ruled()
+        return replicate_ratio(*ruled, paired=paired, confidence=confidence)
     return ratio_interval(ours.samples, theirs.samples, confidence=confidence)

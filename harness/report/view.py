@@ -239,7 +239,14 @@ def _nothing(metric: str, reason: str) -> Measurement:
 
 def _emptied(measurement: Measurement, reason: str) -> Measurement:
     return replace(
-        measurement, value=None, low=None, high=None, samples=(), groups=(), absent=measurement.absent or reason
+        measurement,
+        value=None,
+        low=None,
+        high=None,
+        samples=(),
+        groups=(),
+        ruler=(),
+        absent=measurement.absent or reason,
     )
 
 

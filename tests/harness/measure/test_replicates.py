@@ -89,12 +89,17 @@ def test_a_cpu_has_no_joules_and_says_why(timed) -> None:
 
 def line(answers: list[float], broken: dict[int, str] | None = None, **changes: Any) -> dict[str, Any]:
     rounds = [
-        {**{row: seconds for row in ROWS if row != "itl"}, "tokens": [seconds / 2, seconds / 3], "broken": []}
+        {
+            **{row: seconds for row in ROWS if row != "itl"},
+            "tokens": [seconds / 2, seconds / 3],
+            "broken": [],
+            "ruler": 1e-3,
+        }
         for seconds in answers
     ]
     for at, text in (broken or {}).items():
         rounds[at]["broken"] = [["cpu wait", text]]
-    told = {"warmup": [1.0], "steady": True, "notes": [], "wall": {}, "stolen_ticks": 0, "busy_ticks": 0}
+    told = {"warmup": [1.0], "steady": True, "notes": [], "wall": {}, "stolen_ticks": 0, "busy_ticks": 0, "ruler": "1"}
     return {"rounds": rounds, "prompt_tokens": 9, "frame_size": [8, 8], "still": False, **told, **changes}
 
 
