@@ -198,8 +198,8 @@ class Doorway:
         return list(first.values())
 
     @cached_property
-    def workloads(self) -> list[Workload]:
-        """What the latency suite asks; the first is the headline."""
+    def workloads(self) -> dict[Workload, bool]:
+        """What the latency suite asks; the first is the headline, True are those of a sweep."""
         return load_workloads(self._workloads, self.pair)
 
     def examined(self, case: Case) -> Examined:
@@ -264,7 +264,8 @@ class Doorway:
         )
         self.release()
         with self._watcher.start("latency") as tell:
-            return replicates(job, 1 if smoke else self._processes or latency.processes, tell)
+            sweeps = [workload for workload in workloads if self.workloads[workload]]
+            return replicates(job, 1 if smoke else self._processes or latency.processes, tell, sweeps)
 
     def figures(
         self, files: Files, row: str, timed: Timed, ceilings: Mapping[str, Any] | None
@@ -387,7 +388,7 @@ class Doorway:
             },
             "data": _without_folder(pair.data.model_dump(mode="json")),
             "weights": "random" if self.random else "as the pair says",
-            "headline": vars(self.workloads[0]),
+            "headline": vars(next(iter(self.workloads))),
             "command": "pytest " + " ".join(map(without_folders, arguments)),
         }
 

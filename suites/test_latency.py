@@ -18,4 +18,5 @@ from harness.measure.timing import ROWS
 def test_latency(benchmark, variant_files, workload, row, timed, record):
     found, figures = timed(variant_files, workload)
     benchmark.pedantic(REPLAY.next, setup=REPLAY.begin, rounds=REPLAY.load(found.replayed(row)))
-    record("latency", workload, figures(row), invalid=found.invalid_reasons, row=row, rounds=found.as_json())
+    told = {"row": row, "sweep": found.sweep, "rounds": found.as_json()}
+    record("latency", workload, figures(row), invalid=found.invalid_reasons, **told)

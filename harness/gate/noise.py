@@ -17,8 +17,8 @@ from statistics import fmean, median
 from harness.errors import UsageError, oneline
 from harness.gate.commit import UNKNOWN
 from harness.gate.comparable import differences, retrained
-from harness.gate.gated import Kind, kind_of
-from harness.gate.rows import Side, sides
+from harness.gate.gated import Kind
+from harness.gate.rows import Side, gated_kind, sides
 from harness.gate.storage import runs_below, storage_of
 from harness.record import Run
 from harness.report.view import dig
@@ -150,7 +150,7 @@ def _centres(run: Run) -> dict[tuple[str, str], float]:
 
 def _gated(run: Run) -> Iterator[tuple[Side, Kind]]:
     for side in sides(run).values():
-        kind = kind_of(side.record.suite, side.measurement)
+        kind = gated_kind(side)
         positive = all(sample > 0 for sample in side.measurement.samples)
         if kind is not None and side.record.valid and side.measurement.value is not None and positive:
             yield side, kind

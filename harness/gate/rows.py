@@ -80,8 +80,8 @@ def matched(
     left_out = _single_workloads(a, b) if any_workload else frozenset()
     ours, theirs = sides(a, left_out), sides(b, left_out)
     missing = {
-        "B": [key for key in ours if key not in theirs and (all_rows or _kind(ours[key]))],
-        "A": [key for key in theirs if key not in ours and (all_rows or _kind(theirs[key]))],
+        "B": [key for key in ours if key not in theirs and (all_rows or gated_kind(ours[key]))],
+        "A": [key for key in theirs if key not in ours and (all_rows or gated_kind(theirs[key]))],
     }
     both = {key: ours[key] for key in ours if key in theirs}
     notes = []
@@ -94,11 +94,11 @@ def matched(
             )
             if keys
         ]
-        common = sum(1 for side in both.values() if _kind(side))
+        common = sum(1 for side in both.values() if gated_kind(side))
         if not only_common:
             raise RecordError(f"{'; '.join(said)}; --only-common compares the {common} gated rows that both have")
         notes += said
-    rows = [Row(key, _kind(side) and _kind(theirs[key]), side, theirs[key]) for key, side in both.items()]
+    rows = [Row(key, gated_kind(side) and gated_kind(theirs[key]), side, theirs[key]) for key, side in both.items()]
     absent = [row for row in rows if row.a.measurement.value is None and row.b.measurement.value is None]
     if gone := [row for row in absent if row.kind]:
         why = oneline(gone[0].a.measurement.absent or "", 80)
@@ -117,7 +117,7 @@ def sides(run: Run, without_workload: frozenset[str] = frozenset()) -> dict[Key,
         workload = json.dumps(kept, sort_keys=True)
         for measurement in record.measurements:
             key = Key(record.variant, record.suite, workload, measurement.metric)
-            if key in found and _kind(found[key]):
+            if key in found and gated_kind(found[key]):
                 name = "" if run.path is None else f"{oneline(run.path.name, 80)}: "
                 raise RecordError(f"{name}{key} is measured twice; give runs that measure each row once")
             found.setdefault(key, Side(record, measurement))
@@ -142,7 +142,10 @@ def _single_workloads(a: Run, b: Run) -> frozenset[str]:
     return frozenset(suite for suite in ours if len(ours[suite]) == 1 == len(theirs.get(suite, ())))
 
 
-def _kind(side: Side) -> Kind | None:
+def gated_kind(side: Side) -> Kind | None:
+    """How a row is gated; None: it is told with --all, and stops nobody."""
+    if side.record.details.get("sweep") is True:  # timed by fewer processes: told, not gated
+        return None
     return kind_of(side.record.suite, side.measurement)
 
 

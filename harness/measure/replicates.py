@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from harness.measure.worker import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 Tell = Callable[[int, int, str], None]
+SWEEP_PROCESSES = 3  # a sweep shows how times grow; no budget or gate hangs on a few percent of it
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Timed:
 
     workload: Workload
     processes: list[Mapping[str, Any]] = field(default_factory=list)  # the worker's lines
+    sweep: bool = False  # shows how times grow, in fewer processes
     impossible: str = ""  # why there are none: such as more frames than the context holds
 
     def groups(self, row: str) -> tuple[tuple[float, ...], ...]:
@@ -117,13 +119,18 @@ class Replicates:
         return self.timed[variant, workload]
 
 
-def replicates(job: Job, processes: int, tell: Tell, timeout_s: float = 3600) -> Replicates:
-    """Run the job in so many processes. `tell(done, total, note)` follows each variant × workload. ModelError with the
-    last line of a process that fails.
+def replicates(
+    job: Job, processes: int, tell: Tell, sweeps: Collection[Workload] = (), timeout_s: float = 3600
+) -> Replicates:
+    """Run the job in so many processes, the workloads of `sweeps` in the first SWEEP_PROCESSES of them alone.
+    `tell(done, total, note)` follows each variant × workload. ModelError with the last line of a process that fails.
     """
     workloads = [Workload(**one) for one in job.workloads]
-    found = Replicates({(one.variant, load): Timed(load) for one in job.variants for load in workloads})
-    total = processes * len(found.timed)
+    found = Replicates(
+        {(one.variant, load): Timed(load, sweep=load in sweeps) for one in job.variants for load in workloads}
+    )
+    asked = [[one for one in workloads if number < SWEEP_PROCESSES or one not in sweeps] for number in range(processes)]
+    total = len(job.variants) * sum(map(len, asked))
     done = 0
     for number in range(processes):
         turn = number % len(job.variants)  # each variant is as often early as late
@@ -131,6 +138,7 @@ def replicates(job: Job, processes: int, tell: Tell, timeout_s: float = 3600) ->
         own = replace(
             job,
             variants=(*job.variants[turn:], *job.variants[:turn]),
+            workloads=tuple(vars(one) for one in asked[number]),
             ceilings=job.ceilings and first,
             energy=job.energy and first,
         )

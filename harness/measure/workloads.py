@@ -20,8 +20,10 @@ KEYS = ("frames", "batch", "new_tokens")
 LEAST = {"frames": 1, "batch": 1, "new_tokens": 2}  # inter-token latency needs two
 
 
-def load_workloads(name: str | None, pair: Pair) -> list[Workload]:
-    """In the file's order, each once; the first is the headline. UsageError names the file, the entry and the key."""
+def load_workloads(name: str | None, pair: Pair) -> dict[Workload, bool]:
+    """In the file's order, the headline's first; True for those of a sweep, which are not of the file's first line.
+    UsageError names the file, the entry and the key.
+    """
     path = FILE if name in (None, "headline") else Path(str(name))
     shown = oneline(str(name) if path is not FILE else "suites/workloads.yaml", 120)
     try:
@@ -32,10 +34,11 @@ def load_workloads(name: str | None, pair: Pair) -> list[Workload]:
         raise UsageError(f"--workloads {shown}: not YAML: {oneline(error, 100)}") from None
     if not isinstance(raw, list) or not raw:
         raise UsageError(f"--workloads {shown}: a list of {{{', '.join(KEYS)}}}, as suites/workloads.yaml is")
-    found: list[Workload] = []
+    found: dict[Workload, bool] = {}
     for number, entry in enumerate(raw[:1] if name == "headline" else raw, 1):
-        found += _entry(entry, f"--workloads {shown}: entry {number}", pair)
-    return list(dict.fromkeys(found))
+        for workload in _entry(entry, f"--workloads {shown}: entry {number}", pair):
+            found.setdefault(workload, number > 1)
+    return found
 
 
 def _entry(entry: object, where: str, pair: Pair) -> Iterator[Workload]:

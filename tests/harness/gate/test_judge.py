@@ -174,3 +174,53 @@ def test_a_row_is_judged_alike_from_both_ends(seed: int, factor: float) -> None:
         assert back.estimate is not None
         assert there.estimate.value * back.estimate.value == pytest.approx(1)
         assert opposite.get(there.verdict, "") == (back.verdict if there.verdict in opposite else "")
+
+
+# --- what a row's rounds are held against ---------------------------------------------------------
+
+
+def in_a_minute(base: Run, slower: float, ruler: str = "1") -> Run:
+    """The run, in a minute in which everything takes `slower` times as long: its rulers say so."""
+
+    def held(record: Record) -> Record:
+        if record.suite != "latency":
+            return record
+        changed = tuple(
+            replace(m, samples=tuple(s * slower for s in m.samples), value=(m.value or 0) * slower, low=None, high=None)
+            for m in record.measurements
+        )
+        with_ruler = tuple(replace(m, ruler=(1e-3 * slower,) * len(m.samples)) if m.samples else m for m in changed)
+        return replace(record, measurements=with_ruler, details={"rounds": {"ruler": ruler}})
+
+    return replace(base, records=tuple(map(held, base.records)))
+
+
+def test_a_slower_minute_of_the_machine_is_no_regression() -> None:
+    compared = compare(in_a_minute(BEFORE, 1.0), in_a_minute(AFTER, 1.2))
+    assert not compared.having("regressed")
+    assert any("fixed piece of work" in note for note in compared.notes)
+    assert compare(BEFORE, in_a_minute(AFTER, 1.2)).having("regressed"), "without a ruler it is"
+
+
+def test_slower_code_is_one_in_any_minute() -> None:
+    compared = compare(in_a_minute(BEFORE, 1.2), in_a_minute(run(2, slower={"itl": 1.1}), 1.0))
+    assert {row.key.metric for row in compared.having("regressed")} == {"itl"}
+
+
+def test_rulers_of_two_versions_are_not_compared() -> None:
+    compared = compare(in_a_minute(BEFORE, 1.0), in_a_minute(AFTER, 1.2, ruler="2"))
+    assert compared.having("regressed")
+    assert any("or against two" in note for note in compared.notes)
+
+
+def test_a_sweep_is_told_and_stops_nobody() -> None:
+    def swept(base: Run) -> Run:
+        records = (replace(r, details={"sweep": True}) if r.suite == "latency" else r for r in base.records)
+        return replace(base, records=tuple(records))
+
+    def gated(base: Run) -> Run:
+        return with_extra(swept(base), memory("int8"))
+
+    compared = compare(gated(BEFORE), gated(run(2, slower={"itl": 1.5})), Terms(all_rows=True))
+    assert compared.exit_code == 0
+    assert "itl" in {one.key.metric for one in compared.told}

@@ -132,6 +132,25 @@ def test_rounds_that_are_all_broken_are_still_replayed() -> None:
     assert found.replayed("itl") == pytest.approx([1.0, 2 / 3, 1.5, 1.0])
 
 
+def test_sweeps_are_timed_by_the_first_processes_alone(micro: Any, monkeypatch) -> None:
+    swept = Workload(frames=8, batch=1, new_tokens=3)
+    jobs: list[Job] = []
+
+    def lines(one: Job, timeout_s: float) -> Any:
+        jobs.append(one)
+        yield from ({"variant": "int8", "workload": dict(asked), **line([1.0])} for asked in one.workloads)
+
+    monkeypatch.setattr("harness.measure.replicates._lines", lines)
+    asked = replace(job(micro, Loading("int8", "egogpt", "-", "-", {})), workloads=(vars(ASKED), vars(swept)))
+    told: list[tuple[int, int, str]] = []
+    found = replicates(asked, 5, lambda *said: told.append(said), [swept])
+    assert [len(one.workloads) for one in jobs] == [2, 2, 2, 1, 1]
+    assert [one.ceilings for one in jobs] == [True, False, False, False, False]
+    assert (len(found.of("int8", ASKED).processes), len(found.of("int8", swept).processes)) == (5, 3)
+    assert (found.of("int8", ASKED).sweep, found.of("int8", swept).sweep) == (False, True)
+    assert told[-1][:2] == (8, 8)
+
+
 # --- what goes wrong -------------------------------------------------------------------------------
 
 
