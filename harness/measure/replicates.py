@@ -15,9 +15,10 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from harness.errors import ModelError, oneline
@@ -27,6 +28,9 @@ from harness.measure.worker import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 Tell = Callable[[int, int, str], None]
+# A shared host drifts by a tenth, which the ruler itself takes out; what is disturbed by more is another machine, and
+# slows the parts of a model by other factors than those of the ruler.
+RULER_LIMIT = 0.25
 SWEEP_PROCESSES = 3  # a sweep shows how times grow; no budget or gate hangs on a few percent of it
 
 
@@ -157,7 +161,23 @@ def replicates(
                 timed.processes.append(line)
             done += 1
             tell(done, total, f"process {number + 1} of {processes}: {line['variant']} {load.id}")
+    _break_slow_moments([process for timed in found.timed.values() for process in timed.processes])
     return found
+
+
+def _break_slow_moments(processes: Sequence[Mapping[str, Any]]) -> None:
+    """Rounds around which the ruler took much longer than it usually did in this run: who else was there cannot always
+    be seen (a neighbour on the same core's other thread waits for nobody), but what it does to us can.
+    """
+    rounds = [taken for process in processes for taken in process["rounds"]]
+    if not rounds:
+        return
+    usual = median(taken["ruler"] for taken in rounds)
+    for taken in rounds:
+        longer = taken["ruler"] / usual - 1
+        if longer > RULER_LIMIT:
+            text = f"a fixed piece of work took {longer:.0%} longer than usual (limit {RULER_LIMIT:.0%})"
+            taken["broken"].append(["slow machine", text])
 
 
 def _seconds(taken: Mapping[str, Any], row: str) -> list[float]:

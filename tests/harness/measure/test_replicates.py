@@ -151,6 +151,17 @@ def test_sweeps_are_timed_by_the_first_processes_alone(micro: Any, monkeypatch) 
     assert told[-1][:2] == (8, 8)
 
 
+def test_a_moment_in_which_the_ruler_was_slow_breaks_its_rounds(micro: Any, monkeypatch) -> None:
+    disturbed = line([1.0, 1.0, 1.0])
+    disturbed["rounds"][1]["ruler"] = 1.4e-3
+    said = [{"variant": "int8", "workload": vars(ASKED), **one} for one in (disturbed, line([1.0, 1.0, 1.0]))]
+    monkeypatch.setattr("harness.measure.replicates._lines", lambda one, timeout_s: iter([said.pop(0)]))
+    found = replicates(job(micro, Loading("int8", "egogpt", "-", "-", {})), 2, lambda *_: None).of("int8", ASKED)
+    assert [len(group) for group in found.groups("answer")] == [2, 3]
+    why = found.as_json()["processes"][0]["broken"][0]["why"]
+    assert why == ["a fixed piece of work took 40% longer than usual (limit 25%)"]
+
+
 # --- what goes wrong -------------------------------------------------------------------------------
 
 
