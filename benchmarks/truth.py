@@ -33,6 +33,7 @@ import torch
 from benchmarks.truth_optimum import against_optimum
 from benchmarks.truth_pairs import Taken, compared, in_pairs, table
 from harness.measure.environment import environment
+from harness.measure.ruler import Ruler
 from harness.measure.timing import Stages, Workload, synchronise
 from harness.measure.validity import Watch, judge_rounds
 from harness.measure.worker import Job, Loading
@@ -95,7 +96,8 @@ def bare_round(model: Architecture, clip: Clip, question: QAItem) -> Taken:
 def against_bare(model: Architecture, pair: Pair, rounds: int) -> dict[str, Any]:
     """The stages' times within 1 %, and how much longer a turn of the harness's loop takes, all told."""
     items = load_items(pair.data, "test")
-    stages, watch = Stages(model, items, Workload(FRAMES, 1, NEW_TOKENS)), Watch(model.device)
+    stages = Stages(model, items, Workload(FRAMES, 1, NEW_TOKENS))
+    watch, ruler = Watch(model.device), Ruler(model.device)
     asked = cycle([(clip, questions[0]) for clip, questions in by_clip(items)])  # as `Stages` takes them
     taken, states, watched = [], [], []
 
@@ -106,6 +108,7 @@ def against_bare(model: Architecture, pair: Pair, rounds: int) -> dict[str, Any]
         taken.append(stages.round())
         after = time.perf_counter()
         states.append(watch.after())
+        ruler.read()
         watched.append(before - began + time.perf_counter() - after)
         return {**vars(taken[-1]), "itl": statistics.median(taken[-1].tokens)}
 
@@ -168,7 +171,7 @@ def main() -> int:
         print(
             f"a turn of {more['bare_ms']:.1f} ms: the harness adds {more['ratio']:.2%} ({low} to {high}; target < 5 %),"
         )
-        print(f"of it Watch {more['watch_ms'] * 1e3:.0f} µs and judging {more['judging_ms'] * 1e3:.0f} µs")
+        print(f"of it Watch and ruler {more['watch_ms'] * 1e3:.0f} µs, judging {more['judging_ms'] * 1e3:.0f} µs")
     if "worker" in options.parts:
         found["worker_s"] = life = worker_life(models, pair, device, 20)
         told = ", ".join(f"{name} {seconds:.1f} ({seconds / life['all']:.0%})" for name, seconds in life.items())

@@ -164,8 +164,8 @@ class Doorway:
         results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
         door._mute, door._watcher = mute, watched
-        assert door.workloads  # a file that cannot be read is told before anything is trained
         door._similarity, door._workloads, door._processes = options.similarity, options.workloads, options.processes
+        assert door.workloads  # a file that cannot be read is told before anything is trained
         door._chosen, door.rebuild = chosen_arguments(options), options.rebuild
         return door
 
