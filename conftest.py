@@ -267,7 +267,7 @@ def timed(door: Any, request: pytest.FixtureRequest) -> Any:
             try:
                 with door.unmuted():
                     door.make_ahead(cases)
-                found.append(door.time(cases, workloads, smoke=request.config.option.benchmark_disable))
+                found.append(door.time(cases, workloads, smoke=request.config._benchmarksession.disabled))
             except Exception as error:  # the other rows fail of it too; they do not try again for minutes
                 found.append(error)
         if isinstance(found[0], Exception):

@@ -22,7 +22,7 @@ from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage
 from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
-from harness.errors import UsageError
+from harness.errors import ResourceError, UsageError
 from harness.gate.storage import runs_below
 from harness.measure import environment
 from harness.measure.answers import Answers, Forced, answer, force
@@ -243,10 +243,14 @@ class Doorway:
     def time(self, cases: Sequence[Case], workloads: Sequence[Workload], *, smoke: bool = False) -> Replicates:
         """All of these under all of these, in processes of their own; `smoke`: one round of each, in one process."""
         latency = self.pair.latency
-        loadings = []
+        loadings, too_large = [], {}
         for case in cases:
             files, spec = self.files(case), spec_of(case.variant, self.pair)
-            require_room(self.pair, spec, files.weights.folder, case.variant.format, self.device)
+            try:
+                require_room(self.pair, spec, files.weights.folder, case.variant.format, self.device)
+            except ResourceError as error:  # the others may fit
+                too_large[case.variant.name] = str(error)
+                continue
             folder, told = str(files.weights.folder), dict(spec.sizes)
             loadings.append(Loading(case.variant.name, spec.architecture, case.variant.loader, folder, told))
         job = Job(
@@ -265,7 +269,9 @@ class Doorway:
         self.release()
         with self._watcher.start("latency") as tell:
             sweeps = [workload for workload in workloads if self.workloads[workload]]
-            return replicates(job, 1 if smoke else self._processes or latency.processes, tell, sweeps)
+            found = replicates(job, 1 if smoke else self._processes or latency.processes, tell, sweeps)
+        found.failed |= too_large
+        return found
 
     def figures(
         self, files: Files, row: str, timed: Timed, ceilings: Mapping[str, Any] | None

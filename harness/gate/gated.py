@@ -23,7 +23,7 @@ GATED: dict[str, Kind | None] = {  # the first that matches
     "memory_planned": None,  # counted from shapes
     "memory_*": "memory",
     "weights": "memory",
-    "joules_*": "energy",
+    "joules_*": None,  # metered by one process of a run: what the next would draw is not known
     "agreement": "share",
     "accuracy": "share",
 }

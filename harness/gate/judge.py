@@ -142,7 +142,7 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
     if one.p is not None and one.p < ALPHA and abs(change) > least:
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
-    margin = max(margins.points if share else math.log1p(margins.ratio), least)
+    margin = margins.points if share else math.log1p(margins.ratio)
     assert low is not None
     assert high is not None
     ends = (low, high) if share else (math.log(low), math.log(high))

@@ -99,7 +99,7 @@ def matched(
             raise RecordError(f"{'; '.join(said)}; --only-common compares the {common} gated rows that both have")
         notes += said
     rows = [Row(key, gated_kind(side) and gated_kind(theirs[key]), side, theirs[key]) for key, side in both.items()]
-    absent = [row for row in rows if row.a.measurement.value is None and row.b.measurement.value is None]
+    absent = [row for row in rows if row.a.record.valid and row.b.record.valid and _is_absent(row)]
     if gone := [row for row in absent if row.kind]:
         why = oneline(gone[0].a.measurement.absent or "", 80)
         notes.append(f"{_counted(gone)} without a value in either run, such as {gone[0].key}: {why}")
@@ -107,6 +107,11 @@ def matched(
     if not any(row.kind for row in kept):
         raise RecordError("A and B have no gated row in common: nothing to compare; give two runs of the same suites")
     return Matched(tuple(kept), tuple(notes))
+
+
+def _is_absent(row: Row) -> bool:
+    """Without a value in either run, as energy on a CPU."""
+    return row.a.measurement.value is None and row.b.measurement.value is None
 
 
 def sides(run: Run, without_workload: frozenset[str] = frozenset()) -> dict[Key, Side]:

@@ -41,7 +41,12 @@ class Timed:
     workload: Workload
     processes: list[Mapping[str, Any]] = field(default_factory=list)  # the worker's lines
     sweep: bool = False  # shows how times grow, in fewer processes
-    impossible: str = ""  # why there are none: such as more frames than the context holds
+    error: str = ""  # what stood in the way in some process: such as more frames than the context holds
+
+    @property
+    def impossible(self) -> str:
+        """Why no process could time it; empty where one could."""
+        return "" if self.processes else self.error
 
     def groups(self, row: str) -> tuple[tuple[float, ...], ...]:
         """Seconds of the valid rounds, a tuple a process; one without a valid round is left out."""
@@ -156,7 +161,7 @@ def replicates(
             load = Workload(**line["workload"])
             timed = found.timed[line["variant"], load]
             if "error" in line:
-                timed.impossible = line["error"]
+                timed.error = timed.error or line["error"]
             else:
                 timed.processes.append(line)
             done += 1

@@ -91,6 +91,10 @@ class Stages:
         """Are photos asked about, each of a size of its own?"""
         return self._requests[0][0].still
 
+    def begin_again(self) -> None:
+        """The next round asks about the first clips."""
+        self._at = 0
+
     def next_requests(self) -> list[Request]:
         """The next `batch` clips, from the beginning again after the last."""
         picked = [self._requests[(self._at + i) % len(self._requests)] for i in range(self.workload.batch)]

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -26,6 +27,8 @@ from harness.errors import DataError, FirstSightError, oneline
 from harness.pair import DataSpec
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.measure.timing import Stages, Workload
     from harness.qa.items import QAItem
     from models.interface import Architecture
@@ -90,19 +93,31 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
             dtype = model.dtype
             for workload in job.workloads:
                 energy = job.energy and workload == job.workloads[0]
-                found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])), energy)
+                try:
+                    found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])), energy)
+                except (ModelFault, torch.OutOfMemoryError) as error:  # such as more frames than fit
+                    found = {"error": oneline(error)}
                 yield {"variant": loading.variant, "workload": dict(workload), **found}
-        except (FirstSightError, ModelFault, torch.OutOfMemoryError) as error:
+                _release(device)
+        except (FirstSightError, ModelFault, torch.OutOfMemoryError, ImportError) as error:
             yield {"variant": loading.variant, "workload": None, "error": oneline(error)}
         model = None
-        gc.unfreeze()
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        _release(device)
     if job.ceilings:
         from harness.measure.ceilings import measure_ceilings
 
-        yield {"ceilings": measure_ceilings(device, dtype).as_json()}
+        with suppress(torch.OutOfMemoryError):  # a card that others fill: no floors, and all times are kept
+            yield {"ceilings": measure_ceilings(device, dtype).as_json()}
+
+
+def _release(device: torch.device) -> None:
+    """Let go of what nobody holds any more, on the host and the device."""
+    gc.unfreeze()
+    gc.collect()
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
@@ -122,18 +137,15 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
     from harness.measure.timing import Stages
     from harness.measure.validity import Watch, judge_rounds
     from harness.stats import steady_after
-    from models.interface import ModelFault
 
     stages = Stages(model, items, workload)
     began = time.perf_counter()
     warmup: list[float] = []
     steady: int | None = None
-    try:
-        while len(warmup) < job.least_warmup or (steady is None and len(warmup) < job.most_warmup):
-            warmup.append(stages.round().answer)
-            steady = steady_after(warmup)
-    except ModelFault as error:  # such as more frames than the context holds
-        return {"error": oneline(error)}
+    while len(warmup) < job.least_warmup or (steady is None and len(warmup) < job.most_warmup):
+        warmup.append(stages.round().answer)
+        steady = steady_after(warmup)
+    stages.begin_again()  # every variant, process and run times the same clips, however long its warm-up was
     gc.collect()
     gc.freeze()  # what stays is not looked through again while rounds are timed
     watch, ruler = Watch(model.device), Ruler(model.device)

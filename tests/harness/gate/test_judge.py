@@ -224,3 +224,31 @@ def test_a_sweep_is_told_and_stops_nobody() -> None:
     compared = compare(gated(BEFORE), gated(run(2, slower={"itl": 1.5})), Terms(all_rows=True))
     assert compared.exit_code == 0
     assert "itl" in {one.key.metric for one in compared.told}
+
+
+def broken(base: Run, variant: str) -> Run:
+    """The run, with every round of a variant left out."""
+
+    def emptied(record: Record) -> Record:
+        if (record.suite, record.variant) != ("latency", variant):
+            return record
+        nothing: dict[str, Any] = {"value": None, "low": None, "high": None, "samples": (), "groups": ()}
+        left = tuple(replace(m, **nothing, absent="no valid round") for m in record.measurements)
+        return replace(record, measurements=left, valid=False, invalid_reasons=("others held the CPU",))
+
+    return replace(base, records=tuple(map(emptied, base.records)))
+
+
+def test_rows_that_are_broken_in_both_runs_cannot_be_told() -> None:
+    """Nothing is known of them: that is no pass."""
+    compared = compare(broken(BEFORE, "int8"), broken(AFTER, "int8"))
+    assert compared.exit_code == 3
+    assert "int8" in {row.key.variant for row in compared.having("cannot tell")}
+
+
+def test_a_noisy_floor_does_not_make_a_slower_row_the_same() -> None:
+    """One bad afternoon among the A/A pairs: what is worse than the margin is then neither called nor passed."""
+    afternoon = (run(3), run(4, slower={"itl": 1.2}))
+    compared = compare(BEFORE, run(2, slower={"itl": 1.1}), aa=afternoon)
+    assert {row.verdict for row in compared.rows if row.key.metric == "itl"} == {"cannot tell"}
+    assert compared.exit_code == 3

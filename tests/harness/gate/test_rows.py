@@ -77,7 +77,7 @@ GATED = {
     ("latency", "itl", "ms"): "time",
     ("latency", "itl_p99", "ms"): None,
     ("latency", "floor_decode", "ms"): None,
-    ("latency", "joules_per_token", "J"): "energy",
+    ("latency", "joules_per_token", "J"): None,
     ("vram", "memory_vision", "MB"): "memory",
     ("vram", "memory_planned", "MB"): None,
     ("vram", "waterfall_slack", "MB"): None,
