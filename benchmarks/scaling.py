@@ -77,7 +77,7 @@ def in_fresh_process(options: argparse.Namespace, name: str, clips: int, folder:
 
 def phase(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a phase, and the bytes that it took beyond the libraries and the model."""
-    scenes._frames = scenes._frames.__wrapped__  # type: ignore[assignment]  # rendered anew, as videos are decoded anew
+    scenes._remembered = scenes._remembered.__wrapped__  # type: ignore[assignment]  # as videos are decoded anew
     pair, device = load_pair(options.pair), device_of_choice()
     split = pair.recipe.split
     spec = pair.data.splits[split].model_copy(update={"clips": options.clips})
