@@ -5,13 +5,13 @@ compared.exit_code        # 1 a row regressed; 3 none did but one cannot be told
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.errors import UsageError, oneline
 from harness.gate.comparable import require_comparable, retrained
 from harness.gate.judge import Judged, Margins, Verdict, judge
 from harness.gate.noise import Floor, noise_floor
-from harness.gate.rows import Key, matched
+from harness.gate.rows import Key, Side, matched
 from harness.record import Measurement, Run
 from harness.report import figures
 
@@ -69,13 +69,21 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     if changed := retrained(a, b):
         notes.append(f"other weights in B: {figures.listed([oneline(name, 60) for name in changed])}")
     notes += found.notes
-    rulers = {side.ruler for row in found.rows if row.kind == "time" for side in (row.a, row.b)}
+    rows = found.rows
+    if allowed:  # a ruler of another device, or of another torch, would divide the very difference away
+        rows = tuple(replace(row, a=_raw(row.a), b=_raw(row.b)) for row in rows)
+        notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
+    rulers = {side.ruler for row in rows if row.kind == "time" for side in (row.a, row.b)}
     if len(rulers) > 1:
         notes.append("the runs' times are held against no ruler, or against two: drift of the machine is in the ratios")
     elif rulers - {""}:
         notes.append("times: each round over what a fixed piece of work took around it, so that B/A is of the code")
-    told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in found.rows if row.kind is None)
-    return Comparison(a, b, judge(found.rows, floor, terms.margins), told, floor, tuple(notes))
+    told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in rows if row.kind is None)
+    return Comparison(a, b, judge(rows, floor, terms.margins), told, floor, tuple(notes))
+
+
+def _raw(side: Side) -> Side:
+    return replace(side, measurement=replace(side.measurement, ruler=()))
 
 
 def margins(percent: float, points: float) -> Margins:

@@ -213,6 +213,15 @@ def test_rulers_of_two_versions_are_not_compared() -> None:
     assert any("or against two" in note for note in compared.notes)
 
 
+def test_across_devices_times_are_raw() -> None:
+    """The other card's ruler is slower too: over it, every card would be the same."""
+    there = in_a_minute(AFTER, 1.5)
+    there = replace(there, environment={**there.environment, "threads": 99})
+    compared = compare(in_a_minute(BEFORE, 1.0), there, Terms(across=frozenset({"threads"})))
+    assert {row.verdict for row in compared.rows} == {"regressed"}
+    assert any("times are raw" in note for note in compared.notes)
+
+
 def test_a_sweep_is_told_and_stops_nobody() -> None:
     def swept(base: Run) -> Run:
         records = (replace(r, details={"sweep": True}) if r.suite == "latency" else r for r in base.records)
