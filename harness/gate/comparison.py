@@ -70,7 +70,9 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
         notes.append(f"other weights in B: {figures.listed([oneline(name, 60) for name in changed])}")
     notes += found.notes
     rows = found.rows
-    if allowed:  # a ruler of another device, or of another torch, would divide the very difference away
+    if allowed and any(
+        row.a.ruler or row.b.ruler for row in rows
+    ):  # a ruler of another device, or of another torch, would divide the very difference away
         rows = tuple(replace(row, a=_raw(row.a), b=_raw(row.b)) for row in rows)
         notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
     rulers = {side.ruler for row in rows if row.kind == "time" for side in (row.a, row.b)}
