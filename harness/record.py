@@ -38,7 +38,9 @@ class Measurement:
     how: str
     samples: tuple[float, ...] = ()
     absent: str | None = None
-    groups: tuple[int, ...] = ()  # how many of the samples each process took, in their order; empty: one process
+    # How many of the samples each process took, in their order; empty: one process. 0: a process whose rounds are not
+    # valid keeps its place, so that process k of one variant stays beside process k of another.
+    groups: tuple[int, ...] = ()
     ruler: tuple[float, ...] = ()  # beside each sample: seconds that a fixed piece of work took around it
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class Measurement:
             if number is not None:
                 object.__setattr__(self, field, _finite(number, f"{where}: {field}"))
         object.__setattr__(self, "samples", tuple(_finite(x, f"{where}: samples") for x in self.samples))
-        if self.groups and (min(self.groups) < 1 or sum(self.groups) != len(self.samples)):
+        if self.groups and (min(self.groups) < 0 or sum(self.groups) != len(self.samples)):
             raise RecordError(f"{where}: groups {self.groups} do not share out {len(self.samples)} samples")
         object.__setattr__(self, "ruler", tuple(_finite(x, f"{where}: ruler") for x in self.ruler))
         if self.ruler and (len(self.ruler) != len(self.samples) or min(self.ruler) <= 0):
@@ -70,7 +72,9 @@ class Measurement:
             raise RecordError(f"{where}: interval from {self.low} to {self.high}")
 
     def by_process(self) -> tuple[tuple[float, ...], ...]:
-        """The samples of each process; one part where nothing says otherwise."""
+        """The samples of each process, none at the place of one that has none; one part where nothing says
+        otherwise.
+        """
         return self._parted(self.samples)
 
     def by_process_ruled(self) -> tuple[tuple[float, ...], ...]:
@@ -78,6 +82,10 @@ class Measurement:
         if not self.ruler:
             return self.by_process()
         return self._parted(tuple(sample / ruler for sample, ruler in zip(self.samples, self.ruler, strict=True)))
+
+    def processes(self, *, ruled: bool) -> tuple[tuple[float, ...], ...]:
+        """The samples of the processes that have any, for those who ask nothing of their places."""
+        return tuple(filter(None, self.by_process_ruled() if ruled else self.by_process()))
 
     def _parted(self, samples: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
         found, at = [], 0

@@ -97,10 +97,8 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         return _share(row, kind)
     if min(a.value, b.value, *a.samples, *b.samples) <= 0:
         return _Weighed(row, kind, why="a value is not above zero, so that there is no ratio; measure again")
-    if row.a.ruler == row.b.ruler:
-        ours, theirs = a.by_process_ruled(), b.by_process_ruled()
-    else:
-        ours, theirs = a.by_process(), b.by_process()
+    ruled = row.a.ruler == row.b.ruler
+    ours, theirs = a.processes(ruled=ruled), b.processes(ruled=ruled)
     counts = {"A": len(ours), "B": len(theirs)}
     if min(counts.values()) >= LEAST_PROCESSES:
         estimate = replicate_ratio(theirs, ours, paired=False)

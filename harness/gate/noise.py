@@ -125,7 +125,7 @@ def _within(runs: Sequence[Run]) -> Floor:
     largest: dict[str, float] = {}
     for run in runs:
         for side, _ in _gated(run):
-            groups = side.measurement.by_process_ruled()
+            groups = side.measurement.processes(ruled=True)
             if len(groups) >= 2:
                 metric = side.measurement.metric
                 value = abs(_log_centre(groups[::2]) - _log_centre(groups[1::2]))
@@ -141,7 +141,7 @@ def _centres(run: Run) -> dict[tuple[str, str], float]:
         row = f"{side.record.variant} {sorted(side.record.workload.items())}"
         if kind == "share" and value is not None:
             found[measurement.metric, row] = value
-        elif len(groups := measurement.by_process_ruled()) >= 2:
+        elif len(groups := measurement.processes(ruled=True)) >= 2:
             found[measurement.metric, row] = _log_centre(groups)
         elif value is not None and value > 0:
             found[measurement.metric, row] = math.log(value)

@@ -158,7 +158,7 @@ def _row_json(row: Judged) -> dict[str, Any]:
         "a": row.a.value,
         "b": row.b.value,
         "unit": row.b.unit,
-        "processes": [len(row.a.by_process()), len(row.b.by_process())],
+        "processes": [len(side.processes(ruled=False)) for side in (row.a, row.b)],
         "ratio" if row.kind != "share" else "difference": None if estimate is None else estimate.value,
         "low": None if estimate is None else estimate.low,
         "high": None if estimate is None else estimate.high,

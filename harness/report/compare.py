@@ -126,10 +126,17 @@ def _with_interval(relation: Relative) -> str:
 @lru_cache(maxsize=256)
 def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95) -> Estimate:
     """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, and
-    each round is held against the ruler around it. Of a record that one process made, from the rounds alone.
+    each round is held against the ruler around it. A pair of which one process has no valid round is left out. Of a
+    record that one process made, from the rounds alone.
     """
-    if len(ours.groups) > 1 and len(theirs.groups) > 1:
-        paired = len(ours.groups) == len(theirs.groups)
-        ruled = ours.by_process_ruled(), theirs.by_process_ruled()
-        return replicate_ratio(*ruled, paired=paired, confidence=confidence)
+    ruled = bool(ours.ruler) == bool(theirs.ruler)
+    a, b = (one.by_process_ruled() if ruled else one.by_process() for one in (ours, theirs))
+    if len(a) == len(b):
+        both = [place for place in range(len(a)) if a[place] and b[place]]
+        if len(both) > 1:
+            pairs = [a[place] for place in both], [b[place] for place in both]
+            return replicate_ratio(*pairs, paired=True, confidence=confidence)
+    a, b = ours.processes(ruled=ruled), theirs.processes(ruled=ruled)
+    if min(len(a), len(b)) > 1:
+        return replicate_ratio(a, b, paired=False, confidence=confidence)
     return ratio_interval(ours.samples, theirs.samples, confidence=confidence)

@@ -122,11 +122,22 @@ def test_what_is_not_a_finite_number_is_refused(field: str, number: Any) -> None
         ({"how": ""}, "how must be text"),
         ({"n": -1}, "n must be a count"),
         ({"n": 2.5}, "n must be a count"),
+        ({"samples": (1.0, 2.0), "groups": (3, -1)}, "do not share out 2 samples"),
+        ({"samples": (1.0, 2.0), "groups": (1, 0)}, "do not share out 2 samples"),
+        ({"samples": (1.0, 2.0), "ruler": (1.0,)}, "ruler must say of each of 2 samples"),
     ],
 )
 def test_a_measurement_that_makes_no_sense_says_what(change: dict[str, Any], said: str) -> None:
     with pytest.raises(RecordError, match=said):
         measurement(**change)
+
+
+def test_a_process_without_a_valid_round_keeps_its_place() -> None:
+    found = measurement(samples=(1.0, 2.0, 3.0), groups=(2, 0, 1), ruler=(0.5, 0.5, 2.0))
+    assert found.by_process() == ((1.0, 2.0), (), (3.0,))
+    assert found.by_process_ruled() == ((2.0, 4.0), (), (1.5,))
+    assert found.processes(ruled=False) == ((1.0, 2.0), (3.0,))
+    assert measurement(samples=(1.0, 2.0)).by_process() == ((1.0, 2.0),)
 
 
 @pytest.mark.parametrize(

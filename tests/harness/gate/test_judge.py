@@ -11,7 +11,8 @@ from harness.errors import RecordError, UsageError
 from harness.gate import Terms, compare
 from harness.gate.comparison import margins
 from harness.gate.judge import Judged
-from harness.record import Record, Run
+from harness.gate.text import as_json
+from harness.record import Measurement, Record, Run
 from tests.harness.gate.made import answers, memory, run
 
 BEFORE, AFTER = run(1), run(2)
@@ -78,6 +79,30 @@ def test_one_process_says_nothing_of_the_next() -> None:
     assert row.verdict == "cannot tell"
     assert "1 process in A and 7 processes in B" in row.why
     assert "more processes" in row.why
+
+
+def having_lost(base: Run, *places: int) -> Run:
+    """The run, in which the processes at these places have no valid round."""
+
+    def without(m: Measurement) -> Measurement:
+        taken = [() if place in places else group for place, group in enumerate(m.by_process())]
+        samples = tuple(sample for group in taken for sample in group)
+        return replace(m, samples=samples, groups=tuple(map(len, taken)))
+
+    records = (
+        replace(r, measurements=tuple(without(m) if m.groups else m for m in r.measurements)) for r in base.records
+    )
+    return replace(base, records=tuple(records))
+
+
+def test_a_process_without_a_valid_round_is_not_counted() -> None:
+    lame = judged(BEFORE, having_lost(AFTER, 0, 1, 3, 4, 5, 6), "itl")
+    assert "7 processes in A and 1 process in B" in lame.why
+    compared = compare(having_lost(BEFORE, 2), having_lost(run(2, slower={"itl": 1.1}), 0, 6))
+    assert {row.key.metric for row in compared.having("regressed")} == {"itl"}
+    assert {tuple(row["processes"]) for row in as_json(compared)["rows"]} == {(6, 5)}
+    assert compared.floor.within
+    assert compared.floor.of("itl") == pytest.approx(0.02, abs=0.02)
 
 
 def test_a_value_that_is_gone_cannot_be_told() -> None:
