@@ -33,7 +33,7 @@ import torch
 from benchmarks.truth_optimum import against_optimum
 from benchmarks.truth_pairs import Taken, compared, in_pairs, table
 from harness.measure.environment import environment
-from harness.measure.ruler import Ruler
+from harness.measure.ruler import ruler_of
 from harness.measure.timing import Stages, Workload, synchronise
 from harness.measure.validity import Watch, judge_rounds
 from harness.measure.worker import Job, Loading
@@ -97,7 +97,7 @@ def against_bare(model: Architecture, pair: Pair, rounds: int) -> dict[str, Any]
     """The stages' times within 1 %, and how much longer a turn of the harness's loop takes, all told."""
     items = load_items(pair.data, "test")
     stages = Stages(model, items, Workload(FRAMES, 1, NEW_TOKENS))
-    watch, ruler = Watch(model.device), Ruler(model.device)
+    watch, ruler = Watch(model.device), ruler_of(model.device)
     asked = cycle([(clip, questions[0]) for clip, questions in by_clip(items)])  # as `Stages` takes them
     taken, states, watched = [], [], []
 
@@ -108,7 +108,8 @@ def against_bare(model: Architecture, pair: Pair, rounds: int) -> dict[str, Any]
         taken.append(stages.round())
         after = time.perf_counter()
         states.append(watch.after())
-        ruler.read()
+        if ruler is not None:
+            ruler.read()
         watched.append(before - began + time.perf_counter() - after)
         return {**vars(taken[-1]), "itl": statistics.median(taken[-1].tokens)}
 

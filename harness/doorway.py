@@ -259,7 +259,7 @@ class Doorway:
             data=self.pair.data.model_dump(mode="json"),
             split=self.pair.evaluation.split,
             device=str(self.device),
-            threads=latency.threads or torch.get_num_threads(),
+            threads=self._threads,
             rounds=1 if smoke else latency.rounds,
             least_warmup=0 if smoke else latency.warmup_rounds,
             most_warmup=0 if smoke else MOST_WARMUP,
@@ -347,7 +347,13 @@ class Doorway:
             new_tokens=self.pair.latency.new_tokens,
             format=variant.format,
             card=card_of(self.device).uuid,
+            threads=self._threads,
         )
+
+    @property
+    def _threads(self) -> int:
+        """Of a model whose time is taken."""
+        return self.pair.latency.threads or torch.get_num_threads()
 
     # --- records -----------------------------------------------------------------------------------
 

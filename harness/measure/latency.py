@@ -18,13 +18,13 @@ TAILS = ((0.9, "_p90"), (0.99, "_p99"))
 def latency(
     metric: str, groups: Sequence[Sequence[float]], how: str, rulers: Sequence[Sequence[float]] = ()
 ) -> tuple[Measurement, ...]:
-    """`groups`: seconds of each process. The median (as `metric`) with its interval by Student's t over the processes'
-    medians; from one process by order statistics, which knows nothing of the next process, and says so. p90 and p99
-    of all rounds together, by order statistics. Without rounds one absent figure. `rulers`: beside
-    each second what the ruler took around it, kept for comparing runs of different times.
+    """`groups`: seconds of each process, none of one that lost its rounds. The median (as `metric`) with its interval
+    by Student's t over the processes' medians; from one process by order statistics, which knows nothing of the next
+    process, and says so. p90 and p99 of all rounds together, by order statistics. Without rounds one absent figure.
+    `rulers`: beside each second what the ruler took around it, kept for comparing runs of different times.
     """
-    milliseconds = [[second * 1e3 for second in group] for group in groups if group]
-    if not milliseconds:
+    milliseconds = [[second * 1e3 for second in group] for group in groups]
+    if not any(milliseconds):
         return (Measurement(metric, None, "ms", 0, None, None, False, how, absent="no round was timed that is valid"),)
     pooled = tuple(ms for group in milliseconds for ms in group)
     found = [replace(_middle(metric, milliseconds, pooled, how), ruler=tuple(one for of in rulers for one in of))]
@@ -36,9 +36,10 @@ def latency(
 
 
 def _middle(metric: str, groups: list[list[float]], pooled: tuple[float, ...], how: str) -> Measurement:
-    middle = stats.replicate_interval(groups)
-    if len(groups) > 1:
-        told = f"{how}; mean of {len(groups)} processes’ medians, {len(pooled)} in all, 95 % interval over processes"
+    held = [group for group in groups if group]
+    middle = stats.replicate_interval(held)
+    if len(held) > 1:
+        told = f"{how}; mean of {len(held)} processes’ medians, {len(pooled)} in all, 95 % interval over processes"
     else:
         told = f"{how}; median of {len(pooled)} of one process, 95 % interval from order statistics: of it alone"
     return _measured(metric, middle, len(pooled), told, pooled, tuple(len(group) for group in groups))

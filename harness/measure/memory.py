@@ -19,6 +19,7 @@ from typing import Any
 from harness.errors import FirstSightError, ModelError, oneline
 from harness.measure.memory_request import MemorySpec, read_clip, weight_bytes, write_clip
 from harness.measure.waterfall import STEPS, NoWaterfall, Waterfall, waterfall
+from harness.measure.worker_process import how_it_ended
 from harness.plan.inference import needed
 from harness.plan.shapes import Shapes
 from harness.record import Measurement
@@ -47,19 +48,23 @@ PHASES = {
 
 def in_fresh_process(spec: MemorySpec, timeout_s: float = 1800) -> dict[str, Any]:
     """Run one request in a new interpreter and return its peaks in bytes and its cold start in seconds, with what was
-    planned. ModelError with the interpreter's last line if it fails.
+    planned. ModelError with the interpreter's last line if it fails, or with the signal or timeout that ended it.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.measure.memory_request"],
-        input=json.dumps(asdict(spec)),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        cwd=Path(__file__).resolve().parents[2],
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.measure.memory_request"],
+            input=json.dumps(asdict(spec)),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            cwd=Path(__file__).resolve().parents[2],
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"measuring the memory of {spec.variant} was not done in {timeout_s:.0f} s; killed") from None
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-        raise ModelError(f"measuring the memory of {spec.variant} failed: {oneline(last)}")
+        raise ModelError(
+            f"measuring the memory of {spec.variant} {''.join(how_it_ended(done.returncode, done.stderr))}"
+        )
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return {**found, "planned": planned(spec)}
 
@@ -94,6 +99,8 @@ def measurements(peaks: dict[str, Any]) -> tuple[Measurement, ...]:
         "from the weights' files to weights on the device, files as cached as they were; libraries are imported before"
     )
     answered = f"the process's first answer, {peaks['new_tokens']} tokens: the sum of its stages from pixels on"
+    if peaks.get("threads"):
+        answered += f"; {peaks['threads']} CPU threads"
     found.append(Measurement("cold_load", seconds["load"], "s", 1, None, None, False, loaded))
     found.append(Measurement("cold_first_answer", 1e3 * seconds["answer"], "ms", 1, None, None, False, answered))
     return tuple(found)

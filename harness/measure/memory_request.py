@@ -36,6 +36,7 @@ class MemorySpec:
     new_tokens: int
     format: str = "native"  # of models/formats.py: what the plan is asked for
     card: str = ""  # UUID of the device's card, as NVML knows it; empty on a CPU
+    threads: int | None = None  # of the model on a CPU, as where its times are taken; None: torch's own number
 
 
 def write_clip(clip: Clip, path: Path) -> None:
@@ -89,6 +90,8 @@ def measure(spec: MemorySpec) -> dict[str, Any]:
             module, function = spec.loader.split(":")
             load = getattr(import_module(module), function)
             torch.zeros(1, device=device)
+            if spec.threads is not None:
+                torch.set_num_threads(spec.threads)
 
         def moment() -> float:
             if device.type == "cuda":
@@ -128,6 +131,7 @@ def measure(spec: MemorySpec) -> dict[str, Any]:
         "cached_tokens": state.cached,
         "cache_dtype": str(held[0].dtype).removeprefix("torch."),
         "new_tokens": spec.new_tokens,
+        "threads": torch.get_num_threads(),
         "seconds": {"load": loading, "answer": answering},
     }
 

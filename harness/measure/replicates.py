@@ -9,24 +9,19 @@ else ran), so intervals are of processes; and as each process times every varian
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
-import threading
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from harness.errors import ModelError, oneline
+from harness.errors import ModelError
 from harness.measure.timing import Workload
 from harness.measure.validity import LEAST_SHARE, LEAST_VALID, STOLEN_LEAST_TICKS, STOLEN_LIMIT
 from harness.measure.worker import Job
+from harness.measure.worker_process import lines_of
 
-ROOT = Path(__file__).resolve().parents[2]
 Tell = Callable[[int, int, str], None]
 # A shared host drifts by a tenth, which the ruler itself takes out; what is disturbed by more is another machine, and
 # slows the parts of a model by other factors than those of the ruler.
@@ -39,7 +34,8 @@ class Timed:
     """A variant under a workload, in every process that timed it."""
 
     workload: Workload
-    processes: list[Mapping[str, Any]] = field(default_factory=list)  # the worker's lines
+    processes: list[Mapping[str, Any]] = field(default_factory=list)  # the worker's lines, with their `place`
+    places: int = 1  # processes that were to time it
     sweep: bool = False  # shows how times grow, in fewer processes
     error: str = ""  # what stood in the way in some process: such as more frames than the context holds
 
@@ -49,20 +45,24 @@ class Timed:
         return "" if self.processes else self.error
 
     def groups(self, row: str) -> tuple[tuple[float, ...], ...]:
-        """Seconds of the valid rounds, a tuple a process; one without a valid round is left out."""
+        """Seconds of the valid rounds, a tuple a process; empty in the place of one that lost more than half of its
+        rounds, so that processes of two variants stay paired. () where none has enough.
+        """
         return self._of_valid(lambda taken: _seconds(taken, row))
 
     def rulers(self, row: str) -> tuple[tuple[float, ...], ...]:
         """Beside each of `groups`: seconds that the ruler took around its round."""
+        if any(process["ruler"] is None for process in self.processes):
+            return ()
         return self._of_valid(lambda taken: [taken["ruler"]] * len(_seconds(taken, row)))
 
     def _of_valid(self, told: Callable[[Mapping[str, Any]], list[float]]) -> tuple[tuple[float, ...], ...]:
-        found = []
+        found: list[tuple[float, ...]] = [()] * self.places
         for process in self.processes:
             valid = [taken for taken in process["rounds"] if not taken["broken"]]
-            if valid:
-                found.append(tuple(number for taken in valid for number in told(taken)))
-        return tuple(found)
+            if len(valid) >= LEAST_SHARE * len(process["rounds"]):
+                found[process["place"]] = tuple(number for taken in valid for number in told(taken))
+        return tuple(found) if any(found) else ()
 
     def replayed(self, row: str) -> list[float]:
         """The valid rounds' seconds, one process after another; where all are broken, theirs: they are shown."""
@@ -78,7 +78,9 @@ class Timed:
         rounds = [taken for process in self.processes for taken in process["rounds"]]
         broken = [taken for taken in rounds if taken["broken"]]
         valid, reasons = len(rounds) - len(broken), []
-        if broken and (valid < LEAST_SHARE * len(rounds) or valid < LEAST_VALID):
+        if not broken and rounds and valid < LEAST_VALID:
+            reasons.append(f"{valid} rounds were timed, fewer than {LEAST_VALID}")
+        elif broken and (valid < LEAST_SHARE * len(rounds) or valid < LEAST_VALID):
             texts = [(kind, text) for taken in broken for kind, text in taken["broken"]]
             kind, count = Counter(kind for kind, _ in texts).most_common(1)[0]
             example = next(text for of, text in texts if of == kind)
@@ -103,13 +105,15 @@ class Timed:
                         if taken["broken"]
                     ],
                     "notes": process["notes"],
+                    "machine": process["machine"],
                     "wall_s": process["wall"],
                 }
                 for process in self.processes
             ],
             "ruler": self.processes[0]["ruler"] if self.processes else None,
+            "threads": self.processes[0]["threads"] if self.processes else None,
             "prompt_tokens": self.processes[0]["prompt_tokens"] if self.processes else None,
-            "frame_size": self.processes[0]["frame_size"] if self.processes else None,
+            "frame_size": min((one["frame_size"] for one in self.processes), key=math.prod, default=None),
         }
 
 
@@ -135,9 +139,10 @@ def replicates(
     `tell(done, total, note)` follows each variant × workload. ModelError with the last line of a process that fails.
     """
     workloads = [Workload(**one) for one in job.workloads]
-    found = Replicates(
-        {(one.variant, load): Timed(load, sweep=load in sweeps) for one in job.variants for load in workloads}
-    )
+    found = Replicates()
+    for load in workloads:
+        places = min(SWEEP_PROCESSES, processes) if load in sweeps else processes
+        found.timed |= {(one.variant, load): Timed(load, places=places, sweep=load in sweeps) for one in job.variants}
     asked = [[one for one in workloads if number < SWEEP_PROCESSES or one not in sweeps] for number in range(processes)]
     total = len(job.variants) * sum(map(len, asked))
     done = 0
@@ -151,19 +156,21 @@ def replicates(
             ceilings=job.ceilings and first,
             energy=job.energy and first,
         )
-        for line in _lines(own, timeout_s):
+        for line in lines_of(own, timeout_s):
             if "ceilings" in line:
                 found.ceilings = line["ceilings"]
                 continue
             if line["workload"] is None:
                 found.failed.setdefault(line["variant"], line["error"])
+                done += len(asked[number])
+                tell(done, total, f"process {number + 1} of {processes}: {line['variant']} could not be loaded")
                 continue
             load = Workload(**line["workload"])
             timed = found.timed[line["variant"], load]
             if "error" in line:
                 timed.error = timed.error or line["error"]
             else:
-                timed.processes.append(line)
+                timed.processes.append({**line, "place": number})
             done += 1
             tell(done, total, f"process {number + 1} of {processes}: {line['variant']} {load.id}")
     _break_slow_moments([process for timed in found.timed.values() for process in timed.processes])
@@ -174,7 +181,7 @@ def _break_slow_moments(processes: Sequence[Mapping[str, Any]]) -> None:
     """Rounds around which the ruler took much longer than it usually did in this run: who else was there cannot always
     be seen (a neighbour on the same core's other thread waits for nobody), but what it does to us can.
     """
-    rounds = [taken for process in processes for taken in process["rounds"]]
+    rounds = [taken for process in processes for taken in process["rounds"] if taken["ruler"] is not None]
     if not rounds:
         return
     usual = median(taken["ruler"] for taken in rounds)
@@ -187,33 +194,3 @@ def _break_slow_moments(processes: Sequence[Mapping[str, Any]]) -> None:
 
 def _seconds(taken: Mapping[str, Any], row: str) -> list[float]:
     return list(taken["tokens"]) if row == "itl" else [taken[row]]
-
-
-def _lines(job: Job, timeout_s: float) -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "harness.measure.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-            cwd=ROOT,
-        )
-        hung = threading.Timer(timeout_s, process.kill)
-        hung.start()
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(asdict(job)))
-            process.stdin.close()
-            for line in process.stdout:
-                yield json.loads(line)
-            process.wait()
-        finally:  # also when whoever reads the lines was interrupted
-            hung.cancel()
-            process.kill()
-            process.wait()
-        if process.returncode:
-            said.seek(0)
-            last = [line for line in said.read().splitlines() if line.strip()] or [f"exit code {process.returncode}"]
-            raise ModelError(f"a process that timed the variants failed: {oneline(last[-1])}")

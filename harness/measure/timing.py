@@ -12,6 +12,7 @@ rather say, so that variants do the same work.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,7 +85,7 @@ class Stages:
         self._at = 0
         self._clock: Any = _CudaClock(model.device) if model.device.type == "cuda" else _HostClock()
         self.prompt_tokens = 0  # of the shortest row so far; 0 before the first round
-        self.frame_size = (0, 0)  # height and width, of the last round's first frame
+        self.frame_size = (0, 0)  # height and width of the smallest first frame so far
 
     @property
     def still(self) -> bool:
@@ -133,7 +134,8 @@ class Stages:
         gaps = clock.gaps(marks)
         shortest = min(len(one.prefix) + len(one.questions[0]) for one in embedded)
         self.prompt_tokens = min(self.prompt_tokens or shortest, shortest)
-        self.frame_size = tuple(shown[0][0].frames()[0].shape[:2])
+        sizes = [(height, width) for clip, _ in shown for height, width, _ in (clip.frames()[0].shape,)]
+        self.frame_size = min([*sizes, *([self.frame_size] if any(self.frame_size) else [])], key=math.prod)
         return Round(
             media=asked_at - begun,
             prepare=prepared_at - asked_at,

@@ -13,6 +13,7 @@ clock's reading; together they take some 100 µs on a CPU. What cannot be read i
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections import Counter
@@ -129,8 +130,8 @@ class Watch:
         self._processor = Processor(proc)
         self._card = card if card is not None else card_of(device) if device.type == "cuda" else None
         self._setting = None if self._card is None else setting_of(self._card)
-        found = None if self._card is None else self._card.processes().value
-        self._known = frozenset(one.pid for one in found or ())  # ours among them, by whatever pid
+        self._known, note = (frozenset[int](), "") if self._card is None else _ours(self._card)
+        self._notes = {"neighbours": note} if note else {}
         self._begin: tuple[Spent, CardState | None, int, float] | None = None
 
     def before(self) -> None:
@@ -153,7 +154,7 @@ class Watch:
     ) -> RoundState:
         waited = now.waited_since(was, seconds)
         stolen, busy = now.ticks_since(was)
-        absent, faults = dict(now.absent), []
+        absent, faults = {**now.absent, **self._notes}, []
         for moment in (before, after):
             absent.update({f"card: {reason}": reason for reason in (moment.absent if moment else ())})
         if waited is not None and waited > WAITED_LIMIT:
@@ -175,7 +176,7 @@ class Watch:
         new = sorted({pid for moment in moments for pid in moment.pids or ()} - self._known)
         if new:
             pids = ", ".join(map(str, new[:4])) + (" and more" if len(new) > 4 else "")
-            faults.append(Fault("foreign process", f"another process came onto the card (pid {pids})"))
+            faults.append(Fault("foreign process", f"another process was on the card (pid {pids})"))
         return faults
 
 
@@ -197,6 +198,18 @@ def judge_rounds(states: Sequence[RoundState]) -> RunValidity:
     notes = list(judged[0].setting.notes) if judged and judged[0].setting else []
     notes += dict.fromkeys(reason for state in judged for reason in state.absent.values())
     return RunValidity(judged, dict(counts), tuple(reasons), tuple(notes))
+
+
+def _ours(card: Card) -> tuple[frozenset[int], str]:
+    """The pids on the card that break no round, and a note. Where NVML names our own pid, ours and our parent's, which
+    holds an idle context; where its pids are those of another namespace, all that are there before the first round.
+    """
+    found = frozenset(one.pid for one in card.processes().value or ())
+    if os.getpid() in found:
+        return found & {os.getpid(), os.getppid()}, ""
+    others = len(found) - 2  # this process, and the one that started it
+    note = f"{len(found)} processes were on the card before the first round, and which are ours cannot be told here"
+    return found, note if others > 0 else ""
 
 
 def _clocks_judged(states: Sequence[RoundState]) -> tuple[RoundState, ...]:

@@ -84,13 +84,13 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
     data = DataSpec.model_validate(job.data)
     asked = cache(partial(_asked, data, job.split))
     device = torch.device(job.device)
-    dtype = torch.float32
+    dtypes = {torch.float32}
     for loading in job.variants:
         module, function = loading.loader.split(":")
         try:
             kind = architecture(loading.architecture)
             model = getattr(import_module(module), function)(kind, Path(loading.folder), device, dict(loading.told))
-            dtype = model.dtype
+            dtypes.add(model.dtype)
             for workload in job.workloads:
                 energy = job.energy and workload == job.workloads[0]
                 try:
@@ -107,7 +107,8 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
         from harness.measure.ceilings import measure_ceilings
 
         with suppress(torch.OutOfMemoryError):  # a card that others fill: no floors, and all times are kept
-            yield {"ceilings": measure_ceilings(device, dtype).as_json()}
+            fastest = min(dtypes, key=lambda dtype: dtype.itemsize)  # so that no variant's floor lies above its time
+            yield {"ceilings": measure_ceilings(device, fastest).as_json()}
 
 
 def _release(device: torch.device) -> None:
@@ -133,12 +134,15 @@ def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
 
 
 def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem], energy: bool) -> dict[str, Any]:
-    from harness.measure.ruler import VERSION, Ruler
+    from harness.measure.machine_state import machine_state
+    from harness.measure.ruler import VERSION, ruler_of
     from harness.measure.timing import Stages
     from harness.measure.validity import Watch, judge_rounds
     from harness.stats import steady_after
 
     stages = Stages(model, items, workload)
+    if stages.still and workload.frames != job.data["frames"]:
+        return {"error": f"photos are asked about as they are: {workload.frames} frames of a clip mean nothing"}
     began = time.perf_counter()
     warmup: list[float] = []
     steady: int | None = None
@@ -148,15 +152,16 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
     stages.begin_again()  # every variant, process and run times the same clips, however long its warm-up was
     gc.collect()
     gc.freeze()  # what stays is not looked through again while rounds are timed
-    watch, ruler = Watch(model.device), Ruler(model.device)
-    ruler.read()  # the first chooses kernels
-    taken, states, readings = [], [], [ruler.read()]
+    watch, ruler = Watch(model.device), ruler_of(model.device)
+    read = ruler.read if ruler is not None else lambda: None
+    read()  # the first chooses kernels
+    taken, states, readings = [], [], [read()]
     measuring = time.perf_counter()
     for _ in range(job.rounds):
         watch.before()
         taken.append(stages.round())
         states.append(watch.after())
-        readings.append(ruler.read())
+        readings.append(read())
     ended = time.perf_counter()
     judged = judge_rounds(states)
     found: dict[str, Any] = {
@@ -164,7 +169,7 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
             {
                 **asdict(one),
                 "broken": [[fault.kind, fault.text] for fault in state.faults],
-                "ruler": math.sqrt(before * after),
+                "ruler": math.sqrt(before * after) if before and after else None,
             }
             for one, state, (before, after) in zip(taken, judged.states, pairwise(readings), strict=True)
         ],
@@ -177,7 +182,9 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
         "stolen_ticks": sum(state.stolen_ticks or 0 for state in judged.states),
         "busy_ticks": sum(state.busy_ticks or 0 for state in judged.states),
         "notes": list(judged.notes),
-        "ruler": VERSION,
+        "ruler": VERSION if ruler is not None else None,
+        "threads": job.threads,
+        "machine": machine_state(judged.states),
     }
     if energy:
         found["energy"] = _energy(stages, workload)

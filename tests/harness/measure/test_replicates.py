@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -99,12 +100,17 @@ def line(answers: list[float], broken: dict[int, str] | None = None, **changes: 
     ]
     for at, text in (broken or {}).items():
         rounds[at]["broken"] = [["cpu wait", text]]
-    told = {"warmup": [1.0], "steady": True, "notes": [], "wall": {}, "stolen_ticks": 0, "busy_ticks": 0, "ruler": "1"}
+    told = {"warmup": [1.0], "steady": True, "notes": [], "wall": {}, "stolen_ticks": 0, "busy_ticks": 0, "ruler": "2"}
+    told |= {"threads": 1, "machine": {"load": [0.1, 0.2, 0.4]}}
     return {"rounds": rounds, "prompt_tokens": 9, "frame_size": [8, 8], "still": False, **told, **changes}
 
 
+def timed_by(*lines: dict[str, Any]) -> Timed:
+    return Timed(ASKED, [{**one, "place": place} for place, one in enumerate(lines)], places=len(lines))
+
+
 def test_broken_rounds_are_left_out_and_shown() -> None:
-    found = Timed(ASKED, [line([1.0, 9.0, 1.1], {1: "others held the CPU"}), line([1.2, 1.3, 1.4])])
+    found = timed_by(line([1.0, 9.0, 1.1], {1: "others held the CPU"}), line([1.2, 1.3, 1.4]))
     assert found.groups("answer") == ((1.0, 1.1), (1.2, 1.3, 1.4))
     assert found.groups("itl")[0] == pytest.approx((0.5, 1 / 3, 0.55, 1.1 / 3))
     shown = found.as_json()["processes"][0]["broken"]
@@ -114,19 +120,40 @@ def test_broken_rounds_are_left_out_and_shown() -> None:
 
 def test_with_too_few_valid_rounds_nothing_is_concluded() -> None:
     broken = dict.fromkeys(range(4), "others held the CPU for 30 % of the time (limit 10 %)")
-    found = Timed(ASKED, [line([1.0] * 6, broken), line([1.0] * 6, broken)])
+    found = timed_by(line([1.0] * 6, broken), line([1.0] * 6, broken))
     (reason,) = found.invalid_reasons
     assert reason.startswith("8 of 12 rounds are broken, 8 by cpu wait, as: others held the CPU for 30 %")
 
 
+def test_a_process_that_lost_most_of_its_rounds_keeps_its_place() -> None:
+    """So that the third process of one variant is still held against the third of another."""
+    found = timed_by(line([1.0] * 4), line([2.0] * 4, dict.fromkeys(range(3), "x")), line([3.0] * 4))
+    assert found.groups("answer") == ((1.0,) * 4, (), (3.0,) * 4)
+    assert [len(group) for group in found.rulers("answer")] == [4, 0, 4]
+
+
+def test_of_a_card_rounds_are_held_against_no_ruler() -> None:
+    without = line([1.0] * 4, ruler=None)
+    for taken in without["rounds"]:
+        taken["ruler"] = None
+    found = timed_by(without)
+    assert found.rulers("answer") == ()
+    assert found.as_json()["ruler"] is None
+
+
+def test_a_handful_of_rounds_is_too_few_although_none_is_broken() -> None:
+    assert timed_by(line([1.0] * 4)).invalid_reasons == ("4 rounds were timed, fewer than 5",)
+    assert timed_by(line([1.0] * 5)).invalid_reasons == ()
+
+
 def test_a_hypervisor_that_took_the_cpu_breaks_the_run() -> None:
-    found = Timed(ASKED, [line([1.0] * 6, stolen_ticks=9, busy_ticks=91)])
+    found = timed_by(line([1.0] * 6, stolen_ticks=9, busy_ticks=91))
     assert found.invalid_reasons == ("the hypervisor gave 9% of the CPU time to others (limit 5%)",)
-    assert Timed(ASKED, [line([1.0] * 6, stolen_ticks=2, busy_ticks=8)]).invalid_reasons == (), "too few ticks to tell"
+    assert timed_by(line([1.0] * 6, stolen_ticks=2, busy_ticks=8)).invalid_reasons == (), "too few ticks to tell"
 
 
 def test_rounds_that_are_all_broken_are_still_replayed() -> None:
-    found = Timed(ASKED, [line([2.0, 3.0], {0: "x", 1: "x"})])
+    found = timed_by(line([2.0, 3.0], {0: "x", 1: "x"}))
     assert found.groups("ttft") == ()
     assert found.replayed("ttft") == [2.0, 3.0]
     assert found.replayed("itl") == pytest.approx([1.0, 2 / 3, 1.5, 1.0])
@@ -140,7 +167,7 @@ def test_sweeps_are_timed_by_the_first_processes_alone(micro: Any, monkeypatch) 
         jobs.append(one)
         yield from ({"variant": "int8", "workload": dict(asked), **line([1.0])} for asked in one.workloads)
 
-    monkeypatch.setattr("harness.measure.replicates._lines", lines)
+    monkeypatch.setattr("harness.measure.replicates.lines_of", lines)
     asked = replace(job(micro, Loading("int8", "egogpt", "-", "-", {})), workloads=(vars(ASKED), vars(swept)))
     told: list[tuple[int, int, str]] = []
     found = replicates(asked, 5, lambda *said: told.append(said), [swept])
@@ -155,7 +182,7 @@ def test_a_moment_in_which_the_ruler_was_slow_breaks_its_rounds(micro: Any, monk
     disturbed = line([1.0, 1.0, 1.0])
     disturbed["rounds"][1]["ruler"] = 1.4e-3
     said = [{"variant": "int8", "workload": vars(ASKED), **one} for one in (disturbed, line([1.0, 1.0, 1.0]))]
-    monkeypatch.setattr("harness.measure.replicates._lines", lambda one, timeout_s: iter([said.pop(0)]))
+    monkeypatch.setattr("harness.measure.replicates.lines_of", lambda one, timeout_s: iter([said.pop(0)]))
     found = replicates(job(micro, Loading("int8", "egogpt", "-", "-", {})), 2, lambda *_: None).of("int8", ASKED)
     assert [len(group) for group in found.groups("answer")] == [2, 3]
     why = found.as_json()["processes"][0]["broken"][0]["why"]
@@ -200,8 +227,40 @@ def test_of_a_variant_that_could_not_be_loaded_the_reason_is_raised() -> None:
 @pytest.mark.slow
 def test_a_process_that_dies_is_one_line(micro: Any, loadings) -> None:
     wrong = replace(loadings[0], loader="harness.variants:not_there")
-    with pytest.raises(ModelError, match=r"a process that timed the variants failed: .*not_there"):
+    with pytest.raises(ModelError, match=r"timed the variants failed, before the first variant: .*not_there"):
         replicates(job(micro, wrong), 1, lambda *_: None)
+
+
+def dying(monkeypatch: Any, program: str) -> None:
+    """Workers that run this program instead; the job is read first."""
+    popen = subprocess.Popen
+    command = [sys.executable, "-c", f"import json, os, sys, time; sys.stdin.read(); {program}"]
+    monkeypatch.setattr("harness.measure.worker_process.subprocess.Popen", lambda _, **told: popen(command, **told))
+
+
+SAYS = 'print(json.dumps({"variant": "int8", "workload": None, "error": "-"}), flush=True)'
+
+
+@pytest.mark.parametrize(
+    ("program", "timeout_s", "said"),
+    [
+        (f"{SAYS}; os.kill(os.getpid(), 9)", 60, "was ended by SIGKILL, after int8; too little memory?"),
+        ("os.kill(os.getpid(), 6)", 60, "was ended by SIGABRT, before the first variant"),
+        ("time.sleep(60)", 0.5, r"was not done in 0.5 s, before the first variant; killed"),
+        ("os.write(1, b'{\"variant'); os.kill(os.getpid(), 9)", 60, "was ended by SIGKILL, before the first variant"),
+    ],
+)
+def test_how_a_process_ended_is_told(micro: Any, monkeypatch: Any, program: str, timeout_s: float, said: str) -> None:
+    dying(monkeypatch, program)
+    with pytest.raises(ModelError, match=said):
+        replicates(job(micro, Loading("int8", "egogpt", "-", "-", {})), 1, lambda *_: None, timeout_s=timeout_s)
+
+
+def test_a_variant_that_could_not_be_loaded_does_not_hold_up_the_bar(micro: Any, monkeypatch: Any) -> None:
+    dying(monkeypatch, SAYS)
+    told: list[tuple[int, int, str]] = []
+    replicates(job(micro, Loading("int8", "egogpt", "-", "-", {})), 2, lambda *said: told.append(said))
+    assert [(done, total) for done, total, _ in told] == [(1, 2), (2, 2)]
 
 
 def test_what_libraries_print_does_not_reach_the_answer(micro: Any, monkeypatch, capfd) -> None:

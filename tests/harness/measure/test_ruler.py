@@ -5,15 +5,20 @@ from __future__ import annotations
 import torch
 
 from harness.measure.latency import latency
-from harness.measure.ruler import Ruler
+from harness.measure.ruler import Ruler, ruler_of
 from harness.stats import replicate_ratio
 
 
 def test_a_reading_is_short_and_about_the_same_again() -> None:
-    ruler = Ruler(torch.device("cpu"))
+    ruler = Ruler()
     readings = sorted(ruler.read() for _ in range(15))
     assert 1e-6 < readings[7] < 0.1
     assert readings[7] < 3 * readings[2]
+
+
+def test_a_card_has_none() -> None:
+    assert ruler_of(torch.device("cuda")) is None
+    assert isinstance(ruler_of(torch.device("cpu")), Ruler)
 
 
 def test_a_slow_minute_leaves_the_ratio_alone_and_slow_code_does_not() -> None:

@@ -235,13 +235,28 @@ watch.before(); say("throttle {0x4 | 0x40}"); show([capped, kinds()])
     assert nvml.told(ON_A_CARD + program) == [[], ["the card throttled: HW thermal slowdown"]]
 
 
-def test_a_process_that_comes_onto_the_card_breaks_a_round_and_one_that_was_there_does_not(nvml: Any) -> None:
-    nvml.says("process self 1000", "process 5 1000")
+def test_another_process_on_the_card_breaks_a_round_whether_it_came_or_was_there(nvml: Any) -> None:
+    nvml.says("process self 1000")
     program = """
-watch.before(); there = kinds()
-watch.before(); say("process self 1000", "process 5 1000", "process 66 1000"); show([there, kinds()])
+watch.before(); alone = kinds()
+watch.before(); say("process self 1000", "process 66 1000"); came = kinds()
+watch.before(); show([alone, came, kinds()])
 """
-    assert nvml.told(ON_A_CARD + program) == [[], ["another process came onto the card (pid 66)"]]
+    foreign = ["another process was on the card (pid 66)"]
+    assert nvml.told(ON_A_CARD + program) == [[], foreign, foreign]
+    nvml.says("process self 1000", "process 66 1000")
+    assert nvml.told(ON_A_CARD + "watch.before(); show(kinds())") == foreign
+
+
+def test_where_pids_are_the_hosts_those_that_were_there_are_noted_and_a_new_one_breaks(nvml: Any) -> None:
+    nvml.says("process 999991 1000", "process 999992 1000", "process 999993 1000")
+    program = """
+watch.before(); there = watch.after()
+watch.before(); say("process 999991 1000", "process 999994 1000"); came = kinds()
+show([[fault.text for fault in there.faults if fault.kind != "cpu wait"], there.absent["neighbours"], came])
+"""
+    note = "3 processes were on the card before the first round, and which are ours cannot be told here"
+    assert nvml.told(ON_A_CARD + program) == [[], note, ["another process was on the card (pid 999994)"]]
 
 
 def test_what_a_card_does_not_tell_is_noted_and_breaks_nothing(nvml: Any) -> None:
