@@ -11,7 +11,7 @@ from harness.errors import UsageError, oneline
 from harness.gate.comparable import require_comparable, retrained
 from harness.gate.judge import Judged, Margins, Verdict, judge
 from harness.gate.noise import Floor, noise_floor
-from harness.gate.rows import Key, Side, matched
+from harness.gate.rows import Key, Side, matched, rulers
 from harness.record import Measurement, Run
 from harness.report import figures
 
@@ -64,22 +64,21 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     found = matched(
         a, b, only_common=terms.only_common, all_rows=terms.all_rows, any_workload="workload" in terms.across
     )
-    floor = noise_floor(a, b, aa)
+    rows, held = found.rows, rulers(side for row in found.rows for side in (row.a, row.b))
+    ruled = not allowed and len(held) == 1 and "" not in held
+    if not ruled:
+        rows = tuple(replace(row, a=_raw(row.a), b=_raw(row.b)) for row in rows)
+    floor = noise_floor(a, b, aa, ruled=ruled)
     notes = [f"compared across {one.path}: {one.a} and {one.b}" for one in allowed]
     if changed := retrained(a, b):
         notes.append(f"other weights in B: {figures.listed([oneline(name, 60) for name in changed])}")
     notes += found.notes
-    rows = found.rows
-    if allowed and any(
-        row.a.ruler or row.b.ruler for row in rows
-    ):  # a ruler of another device, or of another torch, would divide the very difference away
-        rows = tuple(replace(row, a=_raw(row.a), b=_raw(row.b)) for row in rows)
-        notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
-    rulers = {side.ruler for row in rows if row.kind == "time" for side in (row.a, row.b)}
-    if len(rulers) > 1:
-        notes.append("the runs' times are held against no ruler, or against two: drift of the machine is in the ratios")
-    elif rulers - {""}:
+    if len(held) > 1:
+        notes.append("times are raw, held against no ruler or against two: drift of the machine is in the ratios")
+    elif ruled:
         notes.append("times: each round over what a fixed piece of work took around it, so that B/A is of the code")
+    elif held - {""}:  # a ruler of another device, or of another torch, would divide the very difference away
+        notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
     told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in rows if row.kind is None)
     return Comparison(a, b, judge(rows, floor, terms.margins), told, floor, tuple(notes))
 

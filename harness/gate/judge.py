@@ -97,8 +97,7 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         return _share(row, kind)
     if min(a.value, b.value, *a.samples, *b.samples) <= 0:
         return _Weighed(row, kind, why="a value is not above zero, so that there is no ratio; measure again")
-    ruled = row.a.ruler == row.b.ruler
-    ours, theirs = a.processes(ruled=ruled), b.processes(ruled=ruled)
+    ours, theirs = a.processes(ruled=True), b.processes(ruled=True)  # raw where the comparison took the rulers away
     counts = {"A": len(ours), "B": len(theirs)}
     if min(counts.values()) >= LEAST_PROCESSES:
         estimate = replicate_ratio(theirs, ours, paired=False)

@@ -1,24 +1,26 @@
 """The noise floor of a machine: what the same commit, weights and machine give when they are measured twice (A/A).
 
-    floor = noise_floor(a, b, aa=())     # found among the runs beside A and B; else from within the two
+    floor = noise_floor(a, b, ruled=True)     # found among the runs beside A and B; else from within the two
     floor.of("itl")                      # a log ratio; for shares a difference. Nothing smaller is called
+
+It is of the same kind as the ratios that it is held against: of times over their ruler, or of raw ones.
 
 Without an A/A pair each run is split in two, its processes dealt out in turn. That sees what differs between processes,
 not what differs between runs (a warmer machine, another neighbour), and says so.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, median
 
-from harness.errors import UsageError, oneline
+from harness.errors import RecordError, UsageError, oneline
 from harness.gate.commit import UNKNOWN
 from harness.gate.comparable import differences, retrained
 from harness.gate.gated import Kind
-from harness.gate.rows import Side, gated_kind, sides
+from harness.gate.rows import Side, gated_kind, rulers, sides
 from harness.gate.storage import runs_below, storage_of
 from harness.record import Run
 from harness.report.view import dig
@@ -60,12 +62,15 @@ def size_words(metric: str, size: float) -> str:
     return f"{100 * size:.1f} pt" if metric in ("agreement", "accuracy") else f"{100 * math.expm1(size):.1f} %"
 
 
-def noise_floor(a: Run, b: Run, aa: Sequence[Run] = ()) -> Floor:
-    """From the runs of `aa`, else from those beside A and B, else from within A and B."""
+def noise_floor(a: Run, b: Run, aa: Sequence[Run] = (), *, ruled: bool) -> Floor:
+    """From the runs of `aa`, else from those beside A and B, else from within A and B. `ruled`: of times over the ruler
+    that B's are held against, which no other can stand for; else of raw times.
+    """
+    ruler = rulers(sides(b).values()) if ruled else None
     if aa:
-        return _between(_told_pairs(aa))
-    found = list(_found_pairs(a, b))
-    return _between(found) if found else _within((a, b))
+        return _between(_told_pairs(aa, ruler), ruled)
+    found = list(_found_pairs(a, b, ruler))
+    return _between(found, ruled) if found else _within((a, b), ruled)
 
 
 def is_aa(one: Run, other: Run) -> bool:
@@ -79,13 +84,13 @@ def _alike(one: Run, other: Run) -> bool:
     return not differences(one, other) and not retrained(one, other)
 
 
-def _found_pairs(a: Run, b: Run) -> Iterator[tuple[Run, Run]]:
+def _found_pairs(a: Run, b: Run, ruler: Set[str] | None) -> Iterator[tuple[Run, Run]]:
     """A/A pairs among the runs beside A and B, measured as B was; never A and B themselves: they are judged by it."""
     folders = dict.fromkeys(folder for folder in (storage_of(a), storage_of(b)) if folder is not None)
     beside: dict[Path, Run] = {}
     for folder in folders:
         for run in runs_below(folder, newest=MOST).runs:  # what cannot be read is no witness
-            if run.path is not None and not differences(run, b):
+            if run.path is not None and not differences(run, b) and _is_witness(run, ruler):
                 beside[run.path.resolve()] = run
     judged = {run.path.resolve() for run in (a, b) if run.path is not None}
     for one, other in combinations(beside, 2):
@@ -93,9 +98,23 @@ def _found_pairs(a: Run, b: Run) -> Iterator[tuple[Run, Run]]:
             yield beside[one], beside[other]
 
 
-def _told_pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+def _is_witness(run: Run, ruler: Set[str] | None) -> bool:
+    """Whether its rows can be told apart, and its times are held against that ruler; None: any will do, or none."""
+    try:
+        held = rulers(sides(run).values())
+    except RecordError:
+        return False
+    return ruler is None or held <= ruler
+
+
+def _told_pairs(runs: Sequence[Run], ruler: Set[str] | None) -> list[tuple[Run, Run]]:
     if len(runs) < 2:
         raise UsageError("--aa: one run is no pair; give two of the same commit, or leave --aa out")
+    for run in runs:
+        if ruler is not None and not rulers(sides(run).values()) <= ruler:
+            raise UsageError(
+                f"--aa {_name(run)}: its times are not held against B's ruler, or a row is in it twice; measure it as B was"
+            )
     pairs = list(combinations(runs, 2))
     for one, other in pairs:
         names = " and ".join(_name(run) for run in (one, other))
@@ -109,9 +128,9 @@ def _told_pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
     return pairs
 
 
-def _between(pairs: Sequence[tuple[Run, Run]]) -> Floor:
+def _between(pairs: Sequence[tuple[Run, Run]], ruled: bool) -> Floor:
     largest: dict[str, float] = {}
-    centres = {id(run): _centres(run) for pair in pairs for run in pair}
+    centres = {id(run): _centres(run, ruled) for pair in pairs for run in pair}
     for one, other in pairs:
         ours, theirs = centres[id(one)], centres[id(other)]
         for key in ours.keys() & theirs.keys():
@@ -121,11 +140,11 @@ def _between(pairs: Sequence[tuple[Run, Run]]) -> Floor:
     return Floor(_in_order(largest, pairs[0][0]), names, within=False)
 
 
-def _within(runs: Sequence[Run]) -> Floor:
+def _within(runs: Sequence[Run], ruled: bool) -> Floor:
     largest: dict[str, float] = {}
     for run in runs:
         for side, _ in _gated(run):
-            groups = side.measurement.processes(ruled=True)
+            groups = side.measurement.processes(ruled=ruled)
             if len(groups) >= 2:
                 metric = side.measurement.metric
                 value = abs(_log_centre(groups[::2]) - _log_centre(groups[1::2]))
@@ -133,7 +152,7 @@ def _within(runs: Sequence[Run]) -> Floor:
     return Floor(_in_order(largest, runs[0]), (), within=True)
 
 
-def _centres(run: Run) -> dict[tuple[str, str], float]:
+def _centres(run: Run, ruled: bool) -> dict[tuple[str, str], float]:
     """What a row is compared by: the log of its centre, for shares the value itself."""
     found = {}
     for side, kind in _gated(run):
@@ -141,7 +160,7 @@ def _centres(run: Run) -> dict[tuple[str, str], float]:
         row = f"{side.record.variant} {sorted(side.record.workload.items())}"
         if kind == "share" and value is not None:
             found[measurement.metric, row] = value
-        elif len(groups := measurement.processes(ruled=True)) >= 2:
+        elif len(groups := measurement.processes(ruled=ruled)) >= 2:
             found[measurement.metric, row] = _log_centre(groups)
         elif value is not None and value > 0:
             found[measurement.metric, row] = math.log(value)

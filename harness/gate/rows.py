@@ -4,7 +4,7 @@ matched(a, b).rows      # RecordError where B lacks what A has: a renamed row mu
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -152,6 +152,12 @@ def gated_kind(side: Side) -> Kind | None:
     if side.record.details.get("sweep") is True:  # timed by fewer processes: told, not gated
         return None
     return kind_of(side.record.suite, side.measurement)
+
+
+def rulers(of: Iterable[Side]) -> frozenset[str]:
+    """What the gated times among these are held against, each version once; "" where it is nothing."""
+    times = (side for side in of if gated_kind(side) == "time")
+    return frozenset(side.ruler for side in times if side.measurement.samples)
 
 
 def _listed(keys: list[Key], has: Mapping[Key, Side], hasnt: Mapping[Key, Side]) -> str:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.errors import UsageError
-from harness.gate import compare
+from harness.gate import Terms, compare
 from harness.gate.noise import is_aa, noise_floor
-from harness.record import Run, load_run
+from harness.record import Measurement, Run, load_run
 from tests.harness.gate.made import answers, elsewhere, memory, run
 from tests.harness.report.sample import as_json
 
@@ -25,7 +26,7 @@ def saved(folder: Path, number: int, base: Run) -> Run:
 
 
 def test_without_an_aa_pair_it_is_from_halves_and_says_what_it_cannot_see() -> None:
-    floor = noise_floor(run(1), run(2))
+    floor = noise_floor(run(1), run(2), ruled=True)
     assert floor.within
     assert floor.of("itl") == pytest.approx(0.02, abs=0.02)
     assert "from halves of the same run: ttft" in floor.words()
@@ -37,7 +38,7 @@ def test_an_aa_pair_beside_the_runs_is_found_and_named(tmp_path: Path) -> None:
     first, second = saved(folder, 1, run(1, **QUIET)), saved(folder, 2, run(2, day=2, slower={"itl": 1.03}, **QUIET))
     after = saved(folder, 3, run(3, day=3, commit="ffffff", slower={"itl": 1.025}, **QUIET))
     (folder / "0004_cut.json").write_text("{")
-    floor = noise_floor(second, after)
+    floor = noise_floor(second, after, ruled=True)
     assert not floor.within
     assert floor.pairs == ((first.path.name, second.path.name),)  # type: ignore[union-attr]
     assert floor.of("itl") == pytest.approx(0.03, abs=0.004)
@@ -51,7 +52,7 @@ def test_an_aa_pair_beside_the_runs_is_found_and_named(tmp_path: Path) -> None:
 def test_the_two_that_are_compared_are_no_witness_for_themselves(tmp_path: Path) -> None:
     a, b = saved(tmp_path, 1, run(1)), saved(tmp_path, 2, run(2, day=2))
     assert is_aa(a, b)
-    assert noise_floor(a, b).within
+    assert noise_floor(a, b, ruled=True).within
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_what_is_not_measured_twice_is_no_pair(other: Run) -> None:
 def test_a_pair_may_be_given() -> None:
     extra = (memory("int8"), answers("int8", [True] * 40))
     more = (memory("int8", 909), answers("int8", [True] * 39 + [False]))
-    floor = noise_floor(run(1), run(2), aa=[run(3, extra=extra), run(4, extra=more)])
+    floor = noise_floor(run(1), run(2), aa=[run(3, extra=extra), run(4, extra=more)], ruled=True)
     assert not floor.within
     assert floor.of("memory_peak") == pytest.approx(0.01, abs=0.0001)
     assert floor.of("agreement") == pytest.approx(0.025)
@@ -88,10 +89,58 @@ def test_a_pair_may_be_given() -> None:
 )
 def test_what_is_given_must_be_a_pair(others: list[Run], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        noise_floor(run(1), run(2), aa=others)
+        noise_floor(run(1), run(2), aa=others, ruled=True)
+
+
+# --- of the same kind as the ratios -----------------------------------------------------------------
+
+
+def on_a_busy_machine(base: Run, seed: int, ruler: str = "1") -> Run:
+    """The run, each process of it in another minute, up to a fifth slower: its rulers say so."""
+    dice = np.random.default_rng(seed)
+
+    def held(m: Measurement) -> Measurement:
+        minutes = [level for size in m.groups for level in [float(dice.uniform(1, 1.2))] * size]
+        slower = tuple(sample * level for sample, level in zip(m.samples, minutes, strict=True))
+        return replace(m, samples=slower, ruler=tuple(1e-3 * level for level in minutes))
+
+    records = (
+        replace(r, measurements=tuple(held(m) if m.groups else m for m in r.measurements), details=details)
+        for r in base.records
+        for details in [{"rounds": {"ruler": ruler}}]
+    )
+    return replace(base, records=tuple(records))
+
+
+def test_the_floor_of_raw_ratios_is_of_raw_times() -> None:
+    """Over the ruler halves of a run are alike; as they are, they differ by what the machine did."""
+    a, b = on_a_busy_machine(run(1, **QUIET), 1), on_a_busy_machine(run(2, **QUIET), 2)
+    ruled, raw = (noise_floor(a, b, ruled=one) for one in (True, False))
+    assert ruled.of("itl") == pytest.approx(0.005, abs=0.005)
+    assert (raw.of("itl") or 0) > 0.02
+    assert compare(a, b).floor == ruled
+    across = compare(a, elsewhere(b, threads=8), Terms(across=frozenset({"threads"})))
+    assert across.floor == raw
+    assert any(note.startswith("times are raw: a ruler tells minutes") for note in across.notes)
+    other_ruler = compare(a, on_a_busy_machine(run(2, **QUIET), 2, ruler="2"))
+    assert other_ruler.floor == raw
+    assert any(note.startswith("times are raw, held against no ruler or against two") for note in other_ruler.notes)
+
+
+def test_an_aa_pair_of_another_ruler_is_no_witness(tmp_path: Path) -> None:
+    """Theirs are of times over something else, or of raw times."""
+    for number, ruler in enumerate(("0", "0", "1", "1"), 1):
+        saved(tmp_path, number, on_a_busy_machine(run(number, day=number, **QUIET), number, ruler))
+    without_ruler = [saved(tmp_path, number, run(number, day=number, **QUIET)) for number in (5, 6)]
+    before, after = (saved(tmp_path, n, on_a_busy_machine(run(n, day=n, commit="ffffff", **QUIET), n)) for n in (7, 8))
+    names = [f"000{number}_a1b2c3d4e5f6.json" for number in range(1, 7)]
+    assert noise_floor(before, after, ruled=True).pairs == ((names[2], names[3]),)
+    with pytest.raises(UsageError, match="0005_a1b2c3d4e5f6.json: its times are not held against B's ruler"):
+        noise_floor(before, after, aa=without_ruler, ruled=True)
+    assert not noise_floor(before, after, aa=without_ruler, ruled=False).within
 
 
 def test_where_nothing_was_measured_twice_it_is_unknown() -> None:
-    floor = noise_floor(run(1, processes=1), run(2, processes=1))
+    floor = noise_floor(run(1, processes=1), run(2, processes=1), ruled=True)
     assert floor.of("itl") is None
     assert "unknown" in floor.words()
