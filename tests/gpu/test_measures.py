@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from harness.measure.ceilings import measure_ceilings
-from harness.measure.energy import energy_counter, idle_power
+from harness.measure.ceilings import ceilings_from, measure_ceilings
+from harness.measure.energy import AnswerEnergy, energy_counter, idle_power
 from harness.measure.memory_sampler import MemorySampler
 from harness.measure.nvml import card_of
-from harness.measure.timing import _CudaClock
+from harness.measure.replicates import replicates
+from harness.measure.timing import Workload, _CudaClock
 from harness.measure.validity import Watch, judge_rounds
+from harness.measure.worker import Job, Loading
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: containers/gpu_check.sh runs this on one"
 )
 DEVICE = torch.device("cuda:0")
+ASKED = Workload(frames=4, batch=1, new_tokens=8)
 
 
 def work(side: int = 4096, times: int = 40) -> None:
@@ -99,3 +104,30 @@ def test_the_ceilings_are_those_of_a_card() -> None:
     found = measure_ceilings(DEVICE, torch.bfloat16)
     assert found.copy.bytes_per_second > 2e11
     assert found.floating.flops_per_second > 2e13
+
+
+def test_a_worker_times_a_model_on_the_card_against_no_ruler(micro: Any, build: Any, tmp_path: Path) -> None:
+    build("student").save(tmp_path)
+    job = Job(
+        variants=(Loading("distilled", "qwen2_vl", "harness.variants:native", str(tmp_path), {}),),
+        workloads=(vars(ASKED),),
+        data=micro.data.model_dump(mode="json"),
+        split="test",
+        device=str(DEVICE),
+        threads=1,
+        rounds=12,
+        least_warmup=3,
+        most_warmup=40,
+        ceilings=True,
+        energy=True,
+    )
+    run = replicates(job, 2, lambda *_: None)
+    timed = run.of("distilled", ASKED)
+    assert timed.invalid_reasons == ()
+    assert len(timed.groups("itl")) == 2
+    assert timed.rulers("itl") == ()
+    told = timed.as_json()["processes"][0]["machine"]
+    assert told["sm_mhz"][0] > 0
+    assert ceilings_from(run.ceilings).copy.bytes_per_second > 1e10
+    energy = AnswerEnergy.from_json(timed.processes[0]["energy"])
+    assert energy.absent is not None or min(energy.per_answer) > 0
