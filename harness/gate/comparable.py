@@ -1,4 +1,4 @@
-"""May two runs be compared at all? Not across devices, drivers, images, libraries or workloads, unless told.
+"""May two runs be compared at all? Not across devices, drivers, images, versions, threads or workloads, unless told.
 
     require_comparable(a, b, across={"driver"})    # UsageError naming the first field that differs, and both values
 
@@ -17,11 +17,12 @@ from harness.record import JSON, Run
 from harness.report.view import has_random_weights
 
 LIBRARIES = ("torch", "transformers", "bitsandbytes")
+VERSIONS = ("python", *LIBRARIES)
 # What --across may name, and what it stands for.
 FIELDS = (
-    "device", "cpu", "driver", "image", "threads", *LIBRARIES, "pair", "data", "weights", "workload",
+    "device", "cpu", "driver", "image", "threads", *VERSIONS, "pair", "data", "weights", "workload",
 )  # fmt: skip
-GROUPS = {"all": FIELDS, "versions": LIBRARIES}
+GROUPS = {"all": FIELDS, "versions": VERSIONS}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ def require_comparable(a: Run, b: Run, across: Set[str] = frozenset()) -> tuple[
 
 
 def differences(a: Run, b: Run) -> tuple[Difference, ...]:
-    """Every difference that forbids a comparison, in the order of FIELDS."""
+    """Every difference that forbids a comparison, those of the environment in the order of FIELDS."""
     ours, theirs = measured_by(a), measured_by(b)
     found = [one for name in ours for one in _differing(name, name, ours[name], theirs[name])]
+    threads = _latency_threads(a), _latency_threads(b)
+    if all(threads):  # a run of before says nothing of them
+        found += _differing("threads", "threads of latency", *(" and ".join(map(str, sorted(one))) for one in threads))
     here, there = workloads(a), workloads(b)
     for suite in here:
         # Some in common: the others are rows that one side lacks, and are told as such.
@@ -80,11 +84,19 @@ def measured_by(run: Run) -> dict[str, Any]:
         "driver": device.get("driver"),
         "image": env.get("image"),
         "threads": env.get("threads"),
+        "python": env.get("python"),
         **{library: versions.get(library) for library in LIBRARIES},
         "pair": run.pair.get("name"),
         "data": {**_mapping(env.get("data")), "evaluation": run.pair.get("evaluation")},
         "weights": "random" if has_random_weights(run) else "as the pair says",
     }
+
+
+def _latency_threads(run: Run) -> set[int]:
+    """How many threads each process that timed the variants had: the pair file's, not those of pytest's process."""
+    told = (record.details.get("rounds") for record in run.records if record.suite == "latency")
+    found = (rounds.get("threads") for rounds in told if isinstance(rounds, dict))
+    return {count for count in found if isinstance(count, int)}
 
 
 def retrained(a: Run, b: Run) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def _found_pairs(a: Run, b: Run, ruler: Set[str] | None) -> Iterator[tuple[Run, 
 
 
 def _is_witness(run: Run, ruler: Set[str] | None) -> bool:
-    """Whether its rows can be told apart, and its times are held against that ruler; None: any will do, or none."""
+    """Whether its rows can be told apart, and its times are held against that ruler; None: raw times are asked for."""
     try:
         held = rulers(sides(run).values())
     except RecordError:
@@ -112,9 +112,7 @@ def _told_pairs(runs: Sequence[Run], ruler: Set[str] | None) -> list[tuple[Run, 
         raise UsageError("--aa: one run is no pair; give two of the same commit, or leave --aa out")
     for run in runs:
         if ruler is not None and not rulers(sides(run).values()) <= ruler:
-            raise UsageError(
-                f"--aa {_name(run)}: its times are not held against B's ruler, or a row is in it twice; measure it as B was"
-            )
+            raise UsageError(f"--aa {_name(run)}: its times are not held against B's ruler; measure the pair as B was")
     pairs = list(combinations(runs, 2))
     for one, other in pairs:
         names = " and ".join(_name(run) for run in (one, other))

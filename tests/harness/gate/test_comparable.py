@@ -8,6 +8,7 @@ import pytest
 from harness.errors import UsageError
 from harness.gate import Terms, compare
 from harness.gate.comparable import parse_across, require_comparable
+from harness.record import Run
 from tests.harness.gate.made import elsewhere, run
 
 A, B = run(1), run(2)
@@ -23,6 +24,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "cpu": ({"cpu": "Intel Xeon"}, "cpu: AMD EPYC and Intel Xeon"),
     "image": ({"image": "sha"}, "image: none and sha"),
     "threads": ({"threads": 8}, "threads: 2 and 8"),
+    "python": ({"python": "3.12.1"}, "python: 3.11.2 and 3.12.1"),
     "torch": (
         {"versions": {**A.environment["versions"], "torch": "2.14.0"}},  # type: ignore[dict-item]
         "torch: 2.13.0 and 2.14.0",
@@ -42,6 +44,22 @@ def test_another_field_is_refused_by_name_with_both_values(field: str) -> None:
     assert str(refused.value) == f"A and B differ in {said}; --across {field} compares them all the same"
     compared = compare(A, other, Terms(across=parse_across(field)))
     assert compared.notes == (f"compared across {said}",)
+
+
+def by_threads(base: Run, count: int) -> Run:
+    """The run, its variants timed by so many threads."""
+    return replace(base, records=tuple(replace(r, details={"rounds": {"threads": count}}) for r in base.records))
+
+
+def test_times_of_other_numbers_of_threads_are_refused() -> None:
+    """pytest's own threads are the same: those of the processes that time are the pair file's."""
+    with pytest.raises(UsageError) as refused:
+        compare(by_threads(A, 1), by_threads(B, 4))
+    assert str(refused.value).startswith("A and B differ in threads of latency: 1 and 4; --across threads compares")
+    compared = compare(by_threads(A, 1), by_threads(B, 4), Terms(across=parse_across("threads")))
+    assert compared.notes == ("compared across threads of latency: 1 and 4",)
+    assert not require_comparable(by_threads(A, 4), by_threads(B, 4))
+    assert not require_comparable(A, by_threads(B, 4)), "a record of before says nothing of them"
 
 
 def test_all_allows_everything() -> None:

@@ -135,7 +135,7 @@ def test_an_aa_pair_of_another_ruler_is_no_witness(tmp_path: Path) -> None:
     before, after = (saved(tmp_path, n, on_a_busy_machine(run(n, day=n, commit="ffffff", **QUIET), n)) for n in (7, 8))
     names = [f"000{number}_a1b2c3d4e5f6.json" for number in range(1, 7)]
     assert noise_floor(before, after, ruled=True).pairs == ((names[2], names[3]),)
-    with pytest.raises(UsageError, match="0005_a1b2c3d4e5f6.json: its times are not held against B's ruler"):
+    with pytest.raises(UsageError, match=r"0005_a1b2c3d4e5f6\.json: its times are not held against B's ruler"):
         noise_floor(before, after, aa=without_ruler, ruled=True)
     assert not noise_floor(before, after, aa=without_ruler, ruled=False).within
 
