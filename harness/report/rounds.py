@@ -35,6 +35,7 @@ def timed_rounds(views: tuple[VariantView, ...]) -> Rounds | None:
     rows: list[tuple[str, ...]] = []
     broken: list[str] = []
     notes: dict[str, None] = {}
+    machines: list[Mapping[str, JSON]] = []
     total = left_out = 0
     for view in views:
         told: set[str] = set()
@@ -54,11 +55,39 @@ def timed_rounds(views: tuple[VariantView, ...]) -> Rounds | None:
             rows.append((view.name, load, str(len(processes)), str(count), str(len(lines)), warmup, verdict))
             broken += [f"{view.name}, {load}, {line}" for line in lines]
             notes |= dict.fromkeys(str(note) for one in processes for note in _list(one.get("notes")))
+            machines += [machine for one in processes if isinstance(machine := one.get("machine"), Mapping)]
             total, left_out = total + count, left_out + len(lines)
     if not rows:
         return None
     says = f"{figures.count(left_out)} of {figures.count(total)} rounds were broken by what else used the machine"
-    return Rounds(says, tuple(rows), tuple(broken[:SHOWN]), max(0, len(broken) - SHOWN), tuple(notes))
+    around = [words] if (words := _around(machines)) else []
+    return Rounds(says, tuple(rows), tuple(broken[:SHOWN]), max(0, len(broken) - SHOWN), (*around, *notes))
+
+
+READ = {  # as harness/measure/machine_state.py names them: least, median, most
+    "load": ("load", "{:.1f}", ""),
+    "sm_mhz": ("SM clock", "{:,.0f}", " MHz"),
+    "memory_mhz": ("memory clock", "{:,.0f}", " MHz"),
+    "temperature_c": ("", "{:.0f}", " °C"),
+}
+
+
+def _around(machines: list[Mapping[str, JSON]]) -> str:
+    """What was read around all rounds: "around the rounds: load 0.1 to 0.4, SM clock 1,395 to 1,410 MHz"."""
+    told = []
+    for name, (label, form, unit) in READ.items():
+        readings = [one[name] for one in machines if isinstance(one.get(name), list)]
+        known = [float(x) for three in readings for x in _list(three) if isinstance(x, (int, float))]
+        if known:
+            ends = dict.fromkeys(form.format(end) for end in (min(known), max(known)))
+            told.append(f"{label} {' to '.join(ends)}{unit}".strip())
+    limits: dict[str, None] = {}
+    for one in machines:
+        limit, usual = one.get("power_limit_w"), one.get("power_default_w")
+        if isinstance(limit, (int, float)) and isinstance(usual, (int, float)):
+            limits[f"power limit {limit:g} W of {usual:g} W"] = None
+    told += limits
+    return f"around the rounds: {', '.join(told)}" if told else ""
 
 
 def _processes(record: Record) -> list[Mapping[str, JSON]]:

@@ -54,6 +54,20 @@ def test_an_invalid_workload_says_why_once() -> None:
     assert OTHERS.split("(")[0].strip() in html.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_what_was_read_around_the_rounds_is_told_in_one_line() -> None:
+    card = {"load": [0.1, 0.2, 0.4], "sm_mhz": [1395, 1410, 1410], "temperature_c": [40, 44, 52]}
+    card |= {"power_limit_w": 250.0, "power_default_w": 400.0}
+    found = timed_rounds(
+        variants(told({**process(), "machine": card}, {**process(), "machine": {"load": [0, 0, 1.5]}}))
+    )
+    assert found is not None
+    assert found.notes == (
+        "around the rounds: load 0.0 to 1.5, SM clock 1,395 to 1,410 MHz, 40 to 52 °C, power limit 250 W of 400 W",
+    )
+    hostile = told({**process(), "machine": {"load": "<b>", "sm_mhz": [None, {}], "power_limit_w": []}})
+    assert timed_rounds(variants(hostile)) is not None
+
+
 def test_records_of_before_have_no_such_table() -> None:
     assert timed_rounds(variants(sample_run())) is None
 
