@@ -8,8 +8,9 @@ or the newest run of a folder such as results/tiny/cpu. No torch, so a report is
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -21,6 +22,10 @@ SCHEMA = 1
 KEY = "firstsight"
 SUITES = ("latency", "vram", "agreement", "distillation")
 _LATER = ("groups", "ruler")  # fields that records of before have not, nor rows of one process
+_EACH = "ruler_each"  # beside a ruler that is written once for so many samples
+_SAFE = frozenset((str, int, bool, type(None)))  # whatever they hold, JSON carries it
+_MOST_EACH = 100_000  # tokens of an answer
+_ITEMS = "items"  # of the details: what an agreement record says of every question
 _SAVED = re.compile(r"^(\d{4,})_.*\.json$")  # as pytest-benchmark names what it saves
 
 
@@ -56,10 +61,10 @@ class Measurement:
             number = getattr(self, field)
             if number is not None:
                 object.__setattr__(self, field, _finite(number, f"{where}: {field}"))
-        object.__setattr__(self, "samples", tuple(_finite(x, f"{where}: samples") for x in self.samples))
+        object.__setattr__(self, "samples", _numbers(self.samples, f"{where}: samples"))
         if self.groups and (min(self.groups) < 0 or sum(self.groups) != len(self.samples)):
             raise RecordError(f"{where}: groups {self.groups} do not share out {len(self.samples)} samples")
-        object.__setattr__(self, "ruler", tuple(_finite(x, f"{where}: ruler") for x in self.ruler))
+        object.__setattr__(self, "ruler", _numbers(self.ruler, f"{where}: ruler"))
         if self.ruler and (len(self.ruler) != len(self.samples) or min(self.ruler) <= 0):
             raise RecordError(f"{where}: ruler must say of each of {len(self.samples)} samples a time above zero")
         if (self.value is None) != (self.absent is not None):
@@ -147,8 +152,10 @@ class Run:
 
 
 def to_extra_info(record: Record) -> dict[str, JSON]:
-    """The record as plain JSON for `benchmark.extra_info["firstsight"]`."""
-    plain: dict[str, Any] = {
+    """The record as plain JSON for `benchmark.extra_info["firstsight"]`: samples and rulers in six digits, a ruler once
+    for all samples of a round, items by column.
+    """
+    return {
         "schema": SCHEMA,
         "pair": record.pair,
         "variant": record.variant,
@@ -158,16 +165,26 @@ def to_extra_info(record: Record) -> dict[str, JSON]:
         "valid": record.valid,
         "invalid_reasons": list(record.invalid_reasons),
         "artifacts": dict(record.artifacts),
-        "details": dict(record.details),
+        "details": {name: _by_column(one) if name == _ITEMS else one for name, one in record.details.items()},
     }
-    _checked(plain, f"record of {oneline(record.variant, 60)}")
-    return cast(dict[str, JSON], plain)
 
 
-def _plain(measurement: Measurement) -> dict[str, Any]:
-    lists = {name: list(getattr(measurement, name)) for name in ("samples", *_LATER)}
-    plain = {**vars(measurement), **lists}
-    return {name: value for name, value in plain.items() if value or name not in _LATER}
+def _plain(measurement: Measurement) -> dict[str, JSON]:
+    ruler = [rounded(second) for second in measurement.ruler]
+    each = math.gcd(*(len(list(of)) for _, of in groupby(ruler)))  # samples of a round, as the tokens of an answer
+    plain = {
+        **vars(measurement),
+        "samples": [rounded(sample) for sample in measurement.samples],
+        "groups": list(measurement.groups),
+        "ruler": ruler[:: each or 1],
+        "ruler_each": each if each > 1 else None,
+    }
+    return {name: value for name, value in plain.items() if value or name not in (*_LATER, _EACH)}
+
+
+def rounded(number: float) -> float:
+    """Six significant digits: a round's own noise is some hundred times as large, and a record a third as long."""
+    return float(f"{number:.6g}")
 
 
 def from_extra_info(extra: object) -> Record:
@@ -189,8 +206,29 @@ def from_extra_info(extra: object) -> Record:
         valid=row["valid"],
         invalid_reasons=tuple(_list(row["invalid_reasons"], f"{where}: invalid_reasons")),
         artifacts=cast(Mapping[str, str], _mapping(row["artifacts"], f"{where}: artifacts")),
-        details=_mapping(row["details"], f"{where}: details"),
+        details={
+            name: _by_row(one, f"{where}: details.{name}") if name == _ITEMS else one
+            for name, one in _mapping(row["details"], f"{where}: details").items()
+        },
     )
+
+
+def _by_column(rows: JSON) -> JSON:
+    """Rows of the same fields, field by field: names are written once. Anything else as it is."""
+    names = list(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else []
+    if not names or not all(isinstance(row, dict) and list(row) == names for row in cast(list[JSON], rows)):
+        return rows
+    return {name: [row[name] for row in cast(list[dict[str, JSON]], rows)] for name in names}
+
+
+def _by_row(columns: JSON, where: str) -> JSON:
+    """What `_by_column` made, as rows again; records of before have rows."""
+    if not isinstance(columns, dict):
+        return columns
+    lists = [_list(column, f"{where}.{oneline(name, 40)}") for name, column in columns.items()]
+    if len(set(map(len, lists))) > 1:
+        raise RecordError(f"{where}: columns of {' and '.join(map(str, sorted(set(map(len, lists)))))} rows")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
 def load_run(path: Path) -> Run:
@@ -279,12 +317,21 @@ def _measurement(raw: object, where: str) -> Measurement:
     later = {}
     if isinstance(raw, dict):
         later = {name: tuple(_list(raw[name], f"{where}: {name}")) for name in _LATER if name in raw}
-        raw = {name: value for name, value in raw.items() if name not in _LATER}
+        if _EACH in raw:
+            later["ruler"] = _repeated(later.get("ruler", ()), raw[_EACH], f"{where}: {_EACH}")
+        raw = {name: value for name, value in raw.items() if name not in (*_LATER, _EACH)}
     if not all(isinstance(size, int) and not isinstance(size, bool) for size in later.get("groups", ())):
         raise RecordError(f"{where}: groups must be counts")
     fields = _fields(raw, f"{where}: measurement", names)
     samples = tuple(_list(fields["samples"], f"{where}: samples"))
     return Measurement(**{**fields, "samples": samples, **later})
+
+
+def _repeated(ruler: tuple[float, ...], each: object, where: str) -> tuple[float, ...]:
+    """A ruler that is written once a round, beside each of the round's samples."""
+    if isinstance(each, bool) or not isinstance(each, int) or not 1 <= each <= _MOST_EACH:
+        raise RecordError(f"{where} must be how many samples a round has")
+    return tuple(second for second in ruler for _ in range(each))
 
 
 def _fields(raw: object, where: str, names: str) -> dict[str, Any]:
@@ -315,6 +362,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _numbers(values: Iterable[object], where: str) -> tuple[float, ...]:
+    """All of them finite; most often all are floats, which is seen at once."""
+    given = tuple(values)
+    if set(map(type, given)) <= {float} and all(map(math.isfinite, cast(tuple[float, ...], given))):
+        return cast(tuple[float, ...], given)
+    return tuple(_finite(value, where) for value in given)
+
+
 def _finite(value: object, where: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
@@ -327,15 +382,36 @@ def _finite(value: object, where: str) -> float:
 
 def _checked(value: object, where: str) -> None:
     """Refuse what JSON cannot carry: pytest-benchmark would write NaN, or the text UNSERIALIZABLE."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                raise RecordError(f"{where}: key {oneline(repr(key), 40)} must be text")
-            _checked(inner, f"{where}.{oneline(key, 40)}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            _checked(inner, f"{where}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise RecordError(f"{where}: {value} is not a finite number; leave it out and say why")
-    elif value is not None and not isinstance(value, (bool, int, float, str)):
-        raise RecordError(f"{where}: {type(value).__name__} is not JSON; give numbers, text, lists and objects")
+    if fault := _fault(value):
+        raise RecordError(f"{where}{fault}")
+
+
+def _fault(value: object) -> str:
+    """Where something is wrong within, and what; empty where nothing is. Words are made only then: a record has
+    thousands of values.
+    """
+    if value is None or isinstance(value, (str, int)):
+        return ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f": {value} is not a finite number; leave it out and say why"
+    if isinstance(value, list):
+        if _is_plain(value):
+            return ""
+        return next((f"[{index}]{fault}" for index, one in enumerate(value) if (fault := _fault(one))), "")
+    if not isinstance(value, Mapping):
+        return f": {type(value).__name__} is not JSON; give numbers, text, lists and objects"
+    for key, one in value.items():
+        if not isinstance(key, str):
+            return f": key {oneline(repr(key), 40)} must be text"
+        if fault := _fault(one):
+            return f".{oneline(key, 40)}{fault}"
+    return ""
+
+
+def _is_plain(values: list[object]) -> bool:
+    """Whether a list is of what is carried whatever it is, or of rows of that: most are, and it is seen at once."""
+    if set(map(type, values)) == {dict}:
+        rows = cast(list[dict[object, object]], values)
+        keys, values = chain.from_iterable(rows), list(chain.from_iterable(row.values() for row in rows))
+        return {str}.issuperset(map(type, keys)) and _SAFE.issuperset(map(type, values))
+    return _SAFE.issuperset(map(type, values))

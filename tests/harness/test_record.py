@@ -18,6 +18,7 @@ from harness.record import (
     latest_run,
     load_run,
     load_runs,
+    rounded,
     to_extra_info,
 )
 
@@ -44,7 +45,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         high=high if present and draw(st.booleans()) else None,
         higher_is_better=draw(st.booleans()),
         how=draw(words),
-        samples=tuple(draw(st.lists(numbers, max_size=4))),
+        samples=tuple(draw(st.lists(numbers.map(rounded), max_size=4))),
         absent=None if present else draw(words),
     )
 
@@ -100,6 +101,51 @@ def run_file(path: Path, when: str = "2026-01-01T00:00:00+00:00", **change: Any)
 def test_a_record_comes_back_from_json_as_it_was(made: Record) -> None:
     through_json = json.loads(json.dumps(to_extra_info(made), allow_nan=False))
     assert from_extra_info(through_json) == made
+
+
+# --- how it is written: short ------------------------------------------------------------------------
+
+
+def test_samples_keep_six_digits() -> None:
+    """What a row is about keeps all of them."""
+    made = record(measurements=(measurement(value=4.912345678, samples=(4.912345678, 1234567.8, 1e-9)),))
+    back = from_extra_info(to_extra_info(made)).measurements[0]
+    assert back.value == 4.912345678
+    assert back.samples == (4.91235, 1234570.0, 1e-9)
+
+
+def test_a_ruler_is_written_once_for_all_tokens_of_an_answer() -> None:
+    """Four answers of three tokens; the ruler of the last happens to be as that of the one before."""
+    rounds = {"samples": (1.0,) * 12, "groups": (6, 6)}
+    made = record(measurements=(measurement(**rounds, ruler=(0.5,) * 3 + (0.25,) * 3 + (0.75,) * 6),))
+    written: Any = to_extra_info(made)["measurements"]
+    assert (written[0]["ruler"], written[0]["ruler_each"]) == ([0.5, 0.25, 0.75, 0.75], 3)
+    assert from_extra_info(to_extra_info(made)) == made
+    uneven = record(measurements=(measurement(**rounds, ruler=(0.5,) * 5 + (0.25,) * 7),))
+    assert "ruler_each" not in to_extra_info(uneven)["measurements"][0]  # type: ignore[index, operator]
+    assert from_extra_info(to_extra_info(uneven)) == uneven
+
+
+@pytest.mark.parametrize("each", [0, -1, 1.5, True, "2", 10**9])
+def test_a_ruler_for_no_number_of_samples_is_refused(each: Any) -> None:
+    extra: Any = to_extra_info(record(measurements=(measurement(samples=(1.0, 2.0), ruler=(0.5, 0.25)),)))
+    extra["measurements"][0]["ruler_each"] = each
+    with pytest.raises(RecordError, match="ruler_each must be how many samples a round has"):
+        from_extra_info(extra)
+
+
+def test_items_are_written_by_column_and_read_either_way() -> None:
+    rows: Any = [{"id": f"q{i}", "clip": "c", "agrees": i > 1} for i in range(4)]
+    made = record(suite="agreement", details={"items": rows})
+    written: Any = to_extra_info(made)
+    assert written["details"]["items"]["agrees"] == [False, False, True, True]
+    assert from_extra_info(written) == made
+    assert from_extra_info({**written, "details": {"items": rows}}) == made, "a record of before"
+    uneven = record(suite="agreement", details={"items": [*rows, {"id": "q4"}]})
+    assert from_extra_info(to_extra_info(uneven)) == uneven
+    written["details"]["items"]["agrees"].pop()
+    with pytest.raises(RecordError, match=r"details\.items: columns of 3 and 4 rows"):
+        from_extra_info(written)
 
 
 @pytest.mark.parametrize("field", ["value", "low", "high"])
