@@ -59,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the pair before pytest-benchmark opens its storage: records belong to a pair and a kind of device."""
+    if _is_distributed(config) and (config.option.pair is not None or any(map(_is_of_suites, config.args))):
+        said = "-n: suites are timed, and tests beside each other disturb each other: leave -n (pytest-xdist) out"
+        pytest.exit(said, returncode=FirstSightError.exit_code)
     if config.option.pair is None:
         return
     try:
@@ -82,9 +85,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if not option.benchmark_save and not option.benchmark_autosave:
         option.benchmark_autosave = tag(commit)
     option.benchmark_save_data = True
-    _storage_anywhere()
+    _mend_storage()
     # Our table is the one to read; theirs is shown when somebody compares.
     option.benchmark_quiet = option.benchmark_quiet or not (option.benchmark_compare or option.benchmark_verbose)
+
+
+def _is_distributed(config: pytest.Config) -> bool:
+    """Whether pytest-xdist runs tests in workers, or this is one."""
+    return getattr(config.option, "dist", "no") != "no" or hasattr(config, "workerinput")
+
+
+def _is_of_suites(argument: str) -> bool:
+    path = Path(argument.partition("::")[0]).resolve()
+    return ROOT / "suites" in (path, *path.parents)
 
 
 def _requeue_on_signal() -> Callable[[], object]:
@@ -99,13 +112,16 @@ def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> N
         STOPPED.append(excinfo.value)
 
 
-def _storage_anywhere() -> None:
+def _mend_storage() -> None:
     """pytest-benchmark 5.3 names its storage relative to the working directory when it compares runs of different
-    machines, and dies of an INTERNALERROR when the storage lies elsewhere. Where it lies is name enough.
+    machines, and dies of an INTERNALERROR when the storage lies elsewhere. Where it lies is name enough. How a run is
+    kept there: `harness/gate/saving.py`.
     """
     from pytest_benchmark.storage.file import FileStorage
 
-    FileStorage.location = property(lambda storage: str(storage.path))
+    from harness.gate.saving import save
+
+    FileStorage.location, FileStorage.save = property(lambda storage: str(storage.path)), save
 
 
 DOOR = pytest.StashKey["Doorway"]()
@@ -114,6 +130,9 @@ REFUSED = pytest.StashKey[list[str]]()
 COMMIT = pytest.StashKey[dict[str, Any]]()
 TERMS = pytest.StashKey[Any]()
 GATED = pytest.StashKey[int]()
+FINISHED = pytest.StashKey[set[str]]()
+UNTIMED = pytest.StashKey[bool]()
+CUT = pytest.StashKey[str]()
 CASES = ("variant", "trained_variant", "trained_student", "variant_files")  # fixtures that are a case
 STOPPED: list[BaseException] = []  # by a scheduler
 
@@ -270,6 +289,7 @@ def timed(door: Any, request: pytest.FixtureRequest) -> Any:
                 found.append(door.time(cases, workloads, smoke=request.config._benchmarksession.disabled))
             except Exception as error:  # the other rows fail of it too; they do not try again for minutes
                 found.append(error)
+                request.config.stash[UNTIMED] = True
         if isinstance(found[0], Exception):
             raise found[0]
         rounds = found[0].of(files.case.variant.name, workload)
@@ -307,6 +327,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "teardown":
+        item.config.stash.setdefault(FINISHED, set()).add(item.nodeid)
     if report.failed and DOOR in item.config.stash:
         item.config.stash.setdefault(FAILED, set()).add(item.nodeid)
         if call.excinfo and isinstance(call.excinfo.value, (FirstSightError, ModelFault)):
@@ -316,12 +338,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """A failed test's numbers never enter a record: they leave before pytest-benchmark saves."""
+    """A failed test's numbers never enter a record: they leave before pytest-benchmark saves. Those of a session that
+    was cut short are saved apart: the next run would be held against half a run.
+    """
     config = session.config
     if DOOR in config.stash:
         failed = config.stash.get(FAILED, set())
-        benchmarks = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
-        benchmarks[:] = [bench for bench in benchmarks if bench.fullname not in failed]
+        saved = config._benchmarksession  # type: ignore[attr-defined]
+        saved.benchmarks[:] = [bench for bench in saved.benchmarks if bench.fullname not in failed]
+        if why := _cut_short(session):
+            from harness.gate.saving import cut
+
+            config.stash[CUT] = why
+            saved.save, saved.autosave = None, cut(saved.save or saved.autosave)
     yield
     if STOPPED:
         session.exitstatus = REQUEUE_CODE
@@ -329,6 +358,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         session.exitstatus = FirstSightError.exit_code
     elif session.exitstatus == pytest.ExitCode.OK:  # failed tests stay failed
         session.exitstatus = config.stash.get(GATED, 0)
+
+
+def _cut_short(session: pytest.Session) -> str:
+    """Why not all that was asked is in this session: Ctrl-C, a scheduler, -x, or variants that could not be timed."""
+    items, finished = getattr(session, "items", []), session.config.stash.get(FINISHED, set())
+    done = sum(item.nodeid in finished for item in items)
+    if done < len(items):
+        return f"stopped after {done} of {len(items)} tests"
+    return "the variants could not be timed" if session.config.stash.get(UNTIMED, False) else ""
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any] | None:
@@ -359,17 +397,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The table and the report's path, from the record that was just saved."""
     if DOOR not in config.stash or config.option.collectonly:
         return
-    if not config._benchmarksession.benchmarks:  # type: ignore[attr-defined]
+    saved = config._benchmarksession  # type: ignore[attr-defined]
+    if not saved.benchmarks:
         terminalreporter.write_line("nothing was recorded: no report")
         if config.stash[TERMS]:
             config.stash[GATED] = FirstSightError.exit_code
         return
+    if why := config.stash.get(CUT, ""):
+        file = saved.storage.get(f"{saved.autosave}.json")
+        terminalreporter.write_line(f"{REFUSAL}{why}: kept apart, no run is held against it: firstsight report {file}")
+        if config.stash[TERMS]:
+            config.stash[GATED] = FirstSightError.exit_code
+        return
     terminalreporter.section("FirstSight", sep="=")
-    terminalreporter.write_line(config.stash[DOOR].report(config._benchmarksession.storage.path))  # type: ignore[attr-defined]
+    terminalreporter.write_line(config.stash[DOOR].report(saved.storage.path))
     if terms := config.stash[TERMS]:
         from harness.gate.session import after
 
-        saved = config._benchmarksession  # type: ignore[attr-defined]
         outcome = after(saved.storage.path, saved.compared_mapping, terms)
         config.stash[GATED] = outcome.exit_code
         terminalreporter.section("gate", sep="-")

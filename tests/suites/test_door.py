@@ -1,6 +1,8 @@
 """The suites as a user runs them: plain `pytest suites`, in a process of its own, on the micro pair.
 
 pytest tests/suites -m slow
+
+Runs after the first are forked with torch imported (tests/warm.py).
 """
 
 import json
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.record import load_run
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 MICRO = str(ROOT / "tests" / "data" / "micro.yaml")
@@ -25,16 +28,12 @@ class Home:
 
     folder: Path
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> list[str]:
         places = ["--cache", str(self.folder / "artifacts"), "--results", str(self.folder / "results")]
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "suites", *places, "--workloads", "headline", *arguments],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        return ["-m", "pytest", "suites", *places, "--workloads", "headline", *arguments]
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return warm.run(self.command(*arguments), cwd=ROOT, env=env)
 
     @property
     def results(self) -> Path:
@@ -51,8 +50,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def first(home: Home) -> subprocess.CompletedProcess[str]:
-    """Everything, from nothing: trains, measures, reports."""
-    return home.run("--pair", MICRO)
+    """Everything, from nothing: an interpreter that trains, measures, reports."""
+    return subprocess.run(
+        [sys.executable, *home.command("--pair", MICRO)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.mark.slow
@@ -160,6 +166,8 @@ def test_an_altered_artifact_in_a_folder_of_the_users_is_named_and_left_alone(
         (["--pair", "no/such.yaml"], "no such pair file"),
         (["--pair", "tiny", "--variants", "int9"], "unknown variant 'int9'; there are baseline"),
         (["--pair", "tiny", "--seeds", "0"], "--seeds 0"),
+        (["--pair", "tiny", "-n", "2"], "leave -n (pytest-xdist) out"),
+        (["-n", "2"], "leave -n (pytest-xdist) out"),
         ([], "suites need a pair"),
     ],
 )
@@ -191,3 +199,55 @@ def test_a_scheduler_that_stops_a_run_may_requeue_it(tmp_path: Path) -> None:
     assert "Traceback" not in rest
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)
+
+
+# --- cut short ---------------------------------------------------------------------------------------
+
+STOPPING = """
+import os, signal, pytest
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    stopped_by = os.environ["STOPPED_BY"] if "[int8]" in item.name else ""
+    if stopped_by.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, stopped_by))
+    outcome = yield
+    if stopped_by == "-x":
+        outcome.force_exception(AssertionError("not good enough"))
+
+def pytest_configure(config):
+    from harness.doorway import Doorway
+    from harness.errors import ModelError
+    def fails(*arguments, **told):
+        raise ModelError("a process that timed the variants failed")
+    Doorway.time = fails
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "asked", "code", "said"),
+    [
+        ("SIGINT", "memory", 2, "stopped after 1 of 3 tests"),
+        ("SIGUSR1", "memory", 75, "stopped after 1 of 3 tests"),
+        ("-x", "memory", 1, "stopped after 2 of 3 tests"),
+        ("", "(memory and distilled) or (ttft and batch1)", 2, "the variants could not be timed"),
+    ],
+)
+def test_a_session_that_is_cut_short_is_no_baseline(tmp_path: Path, how: str, asked: str, code: int, said: str) -> None:
+    """distilled is weighed; then somebody stops it, or -x does, or the phase that times all variants fails."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    home = Home(tmp_path)
+    arguments = ["--variants", "baseline,distilled,int8", "--weights", "random", "-k", asked, "-p", "stopping"]
+    done = home.run(
+        *("--pair", MICRO, *arguments, *(["-x"] if how == "-x" else [])),
+        env={"PYTHONPATH": str(tmp_path), "STOPPED_BY": how},
+    )
+    assert done.returncode == code, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "Traceback" not in done.stdout + done.stderr
+    assert f"firstsight: {said}: kept apart, no run is held against it: firstsight report" in done.stdout
+    assert not home.records()
+    kept = list(home.results.rglob("*.json"))
+    assert [file.name.startswith("cut-short_") for file in kept] == [True]
+    assert {record.variant for record in load_run(kept[0]).records} == {"distilled"}
+    assert not list(home.results.rglob("report.html"))
