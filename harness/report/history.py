@@ -4,21 +4,25 @@
 
 Only runs of the same pair, device, data and kind of weights, of the same workload, not later than the one shown: so the
 page of a record stays the same whatever is measured after it.
+
+What is drawn are the figures themselves. Where all of a row's runs were held against the same ruler, changes are looked
+for in the times over it: a day on which everything takes longer is no change.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
 from harness.errors import RecordError, oneline
 from harness.gate.comparable import differences, measured_by
-from harness.gate.rows import Key, sides
+from harness.gate.rows import Key, Side, sides
 from harness.record import Measurement, Run
 from harness.report import figures
 from harness.report.view import dig, variants
+from harness.stats import replicate_interval
 from harness.stats.changes import change_points
 
 METRICS = ("ttft", "itl", "answer", "memory_peak", "agreement")
@@ -83,34 +87,63 @@ def history(run: Run, earlier: Sequence[Run]) -> History | None:
     return History(labels, panels, note) if panels else None
 
 
+@dataclass(frozen=True)
+class _Level:
+    """A run's figure as changes are looked for in it, with its standard error where it has one."""
+
+    value: float
+    error: float | None
+
+
 def _panel(
-    metric: str, run: Run, rows: Sequence[dict[Key, Measurement]], labels: tuple[str, ...], steps: tuple[str, ...]
+    metric: str, run: Run, rows: Sequence[dict[Key, Side]], labels: tuple[str, ...], steps: tuple[str, ...]
 ) -> Panel | None:
-    series = []
+    series, held = [], set[str]()
     for place, view in enumerate(variants(run)):
         shown = view.get(metric)
-        key = next((key for key, m in rows[-1].items() if key.variant == view.name and m == shown), None)
+        key = next(
+            (key for key, side in rows[-1].items() if key.variant == view.name and side.measurement == shown), None
+        )
         points = tuple(None if key is None else one.get(key) for one in rows)
         if shown.value is None or key is None or sum(point is not None for point in points) < LEAST:
             continue
-        series.append(Series(view.name, place, points, _shifts(metric, view.name, points, labels, steps)))
+        rulers = {point.ruler for point in points if point is not None}
+        held |= rulers
+        shifts = _shifts(metric, view.name, points, labels, steps, ruled=len(rulers) == 1)
+        drawn = tuple(None if point is None else point.measurement for point in points)
+        series.append(Series(view.name, place, drawn, shifts))
     if not series:
         return None
     found = sorted((shift for one in series for shift in one.shifts), key=lambda shift: shift.index)
     head = f"Over {len(labels)} runs, from {labels[0]} to {labels[-1]}: "
     says = "; ".join(shift.words for shift in found) if found else "no change that chance does not explain"
-    return Panel(metric, tuple(series), f"{head}{says}.")
+    return Panel(metric, tuple(series), f"{head}{says}{_looked_for(held)}.")
+
+
+def _looked_for(held: Set[str]) -> str:
+    """In what, where some of the times have a ruler: what its runs were held against."""
+    if held <= {""}:
+        return ""
+    if len(held) == 1:
+        return " (looked for in times over the ruler, so that a slow day is no change; drawn as measured)"
+    return " (looked for in raw times, as not all runs were held against the same ruler: a slow day may be among them)"
 
 
 def _shifts(
-    metric: str, variant: str, points: Sequence[Measurement | None], labels: Sequence[str], steps: Sequence[str]
+    metric: str,
+    variant: str,
+    points: Sequence[Side | None],
+    labels: Sequence[str],
+    steps: Sequence[str],
+    *,
+    ruled: bool,
 ) -> tuple[Shift, ...]:
     share = figures.metric(metric).kind == "share"
-    known = [(i, p, p.value) for i, p in enumerate(points) if p is not None and p.value is not None]
+    known = [(i, _level(point.measurement, ruled)) for i, point in enumerate(points) if point is not None]
     if not share:
-        known = [one for one in known if one[2] > 0]
-    scaled = [value if share else math.log(value) for _, _, value in known]
-    at = [0, *_changes([p for _, p, _ in known], share), len(scaled)]
+        known = [one for one in known if one[1].value > 0]
+    scaled = [level.value if share else math.log(level.value) for _, level in known]
+    at = [0, *_changes([level for _, level in known], share), len(scaled)]
     found = []
     for start, middle, end in zip(at, at[1:], at[2:], strict=False):
         change = _mean(scaled[middle:end]) - _mean(scaled[start:middle])
@@ -124,24 +157,31 @@ def _shifts(
     return tuple(found)
 
 
-def _changes(known: Sequence[Measurement], share: bool) -> list[int]:
+def _level(point: Measurement, ruled: bool) -> _Level:
+    """Of times over the ruler the centre of the processes, as two runs are compared by; else the figure itself."""
+    assert point.value is not None
+    value, low, high = point.value, point.low, point.high
+    if ruled and point.ruler and min(point.samples) > 0:
+        value, low, high = replicate_interval(point.processes(ruled=True))
+    return _Level(value, None if low is None or high is None else (high - low) / (2 * _NORMAL))
+
+
+def _changes(known: Sequence[_Level], share: bool) -> list[int]:
     """Where a level begins. A time is known as well as its interval says; the same questions are asked again each time,
     so that a share's interval, which is of other questions, says nothing here.
     """
-    values = [point.value for point in known if point.value is not None]
-    ends = [(p.low, p.high) for p in known]
-    errors = [(high - low) / (2 * _NORMAL) for low, high in ends if low is not None and high is not None]
-    return change_points(values, None if share or len(errors) < len(values) else errors)
+    errors = [level.error for level in known if level.error is not None]
+    return change_points([level.value for level in known], None if share or len(errors) < len(known) else errors)
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _rows(run: Run) -> dict[Key, Measurement]:
+def _rows(run: Run) -> dict[Key, Side]:
     """The figures that may be shown, by what they are about."""
     return {
-        key: side.measurement
+        key: side
         for key, side in sides(run).items()
         if key.metric in METRICS and side.record.valid and side.measurement.value is not None
     }

@@ -13,7 +13,7 @@ from harness.gate.comparison import margins
 from harness.gate.judge import Judged
 from harness.gate.text import as_json
 from harness.record import Measurement, Record, Run
-from tests.harness.gate.made import answers, memory, run
+from tests.harness.gate.made import answers, in_a_minute, memory, run
 
 BEFORE, AFTER = run(1), run(2)
 
@@ -202,22 +202,6 @@ def test_a_row_is_judged_alike_from_both_ends(seed: int, factor: float) -> None:
 
 
 # --- what a row's rounds are held against ---------------------------------------------------------
-
-
-def in_a_minute(base: Run, slower: float, ruler: str = "1") -> Run:
-    """The run, in a minute in which everything takes `slower` times as long: its rulers say so."""
-
-    def held(record: Record) -> Record:
-        if record.suite != "latency":
-            return record
-        changed = tuple(
-            replace(m, samples=tuple(s * slower for s in m.samples), value=(m.value or 0) * slower, low=None, high=None)
-            for m in record.measurements
-        )
-        with_ruler = tuple(replace(m, ruler=(1e-3 * slower,) * len(m.samples)) if m.samples else m for m in changed)
-        return replace(record, measurements=with_ruler, details={"rounds": {"ruler": ruler}})
-
-    return replace(base, records=tuple(map(held, base.records)))
 
 
 def test_a_slower_minute_of_the_machine_is_no_regression() -> None:

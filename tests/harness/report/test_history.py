@@ -13,7 +13,7 @@ from harness.record import Run
 from harness.report import page
 from harness.report.charts import history as drawn
 from harness.report.history import history
-from tests.harness.gate.made import answers, elsewhere, memory, run
+from tests.harness.gate.made import answers, elsewhere, in_a_minute, memory, run
 from tests.harness.report.sample import as_json
 
 SHIFTED = 25  # the commit from which decoding takes 6.1 % longer
@@ -57,6 +57,41 @@ def test_without_a_shift_nothing_is_made_of_chance() -> None:
     assert found is not None
     assert [shift for panel in found.panels for one in panel.series for shift in one.shifts] == []
     assert all(panel.says.endswith("no change that chance does not explain.") for panel in found.panels)
+
+
+SLOW = range(14, 22)  # days on which somebody else's work slows the machine by a tenth
+
+
+def days(runs: list[Run], ruler: str = "1") -> list[Run]:
+    """The runs, each measured on its day; their rulers say how slow it was."""
+    return [in_a_minute(one, 1.1 if day in SLOW else 1.0, ruler) for day, one in enumerate(runs, 1)]
+
+
+def test_a_slow_day_is_no_change_and_slower_code_is(forty: list[Run]) -> None:
+    """Drawn is what was measured, slow days and all."""
+    found = history(days(forty)[-1], days(forty))
+    assert found is not None
+    panels = {panel.metric: panel for panel in found.panels}
+    assert [[shift.index for shift in one.shifts] for one in panels["itl"].series] == [[SHIFTED - 1]] * 2
+    assert not [shift for one in panels["ttft"].series for shift in one.shifts]
+    ordinary, slow = (panels["ttft"].series[0].points[day - 1] for day in (13, 14))
+    assert slow.value / ordinary.value == pytest.approx(1.1, abs=0.02)  # type: ignore[union-attr, operator]
+    assert panels["ttft"].says.endswith(
+        "no change that chance does not explain (looked for in times over the ruler, so that a slow day is no change; "
+        "drawn as measured)."
+    )
+    assert "ruler" not in panels["memory_peak"].says
+
+
+def test_runs_of_two_rulers_are_looked_at_as_they_are(forty: list[Run]) -> None:
+    """And the sentence says what may be among the changes."""
+    mixed = [*days(forty, ruler="0")[:10], *days(forty)[10:]]
+    found = history(mixed[-1], mixed)
+    assert found is not None
+    panel = found.panels[0]
+    assert panel.metric == "ttft"
+    assert SLOW[0] - 1 in {shift.index for one in panel.series for shift in one.shifts}
+    assert "raw times, as not all runs were held against the same ruler: a slow day may be among them" in panel.says
 
 
 def test_a_history_has_at_least_three_runs() -> None:
