@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.artifact import Store
 from harness.cli import main
+from harness.distill.lineage import Lineage
 from harness.pair import Recipe
+from tests import warm
 from tests.conftest import MICRO
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,26 +53,36 @@ def test_a_command_of_the_guide_runs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.startswith("firstsight")])
-def test_a_command_of_the_guide_that_starts_others_runs(
-    command: str, lineage: Any, micro_store: Any, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("pytest")])
+def test_a_suite_of_the_guide_runs(command: str, lineage: Any, micro_store: Any, tmp_path: Path) -> None:
     assert lineage.student()
     words = as_tested(command, micro_store.root)
-    module = {"pytest": ["pytest"], "accelerate": ["accelerate.commands.accelerate_cli"]}[words[0]]
-    places = ["--results", str(tmp_path)] if words[0] == "pytest" else []
-    found = subprocess.run(
-        [sys.executable, "-m", *module, *words[1:], *places],
+    found = warm.run(["-m", *words, "--results", str(tmp_path)], cwd=ROOT)
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("accelerate")])
+def test_the_whole_lineage_is_made_by_two_processes(command: str, lineage: Lineage, tmp_path: Path) -> None:
+    """The first makes what is no training, both train: the artifacts have the digests of a training alone."""
+    alone = lineage.student()
+    launched = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.accelerate_cli", *as_tested(command, tmp_path)[1:]],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
-    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
+    assert launched.returncode == 0, launched.stdout[-2000:] + launched.stderr[-2000:]
+    found = Lineage(lineage.pair, Store(tmp_path)).student()
+    assert found.digest == alone.digest
+    assert found.meta["steps"] == alone.meta["steps"]
+    assert not list(tmp_path.glob(".partial/*"))
 
 
 def test_the_guide_has_commands_to_run() -> None:
     assert len(COMMANDS) >= 6
+    assert {one.split()[0] for one in COMMANDS} == {"firstsight", "pytest", "accelerate"}
     assert INLINE
 
 

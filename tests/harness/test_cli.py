@@ -1,10 +1,7 @@
 """`firstsight …`: what it prints, and that bad input is one line and exit code 2."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from PIL import Image
 from harness.artifact import Store
 from harness.cli import main
 from harness.distill.lineage import Lineage
+from tests import warm
 from tests.conftest import MICRO
 from tests.harness.report.sample import as_json, sample_run
 
@@ -118,10 +116,9 @@ def test_a_command_that_is_stopped_says_by_its_code_whether_to_run_it_again(
     shutil.copytree(micro_store.root, tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / made.folder.name)
     shutil.rmtree(tmp_path / "store" / lineage.targets("pool").path.name)
-    command = [sys.executable, "-c", SIGNALLED, name, "3", "distill", "--pair", str(MICRO), "--cache"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    stopped = subprocess.run([*command, str(tmp_path / "store")], cwd=ROOT, env=environment, capture_output=True)
+    command = ["-c", SIGNALLED, name, "3", "distill", "--pair", str(MICRO), "--cache", str(tmp_path / "store")]
+    stopped = warm.run(command, cwd=ROOT)
     assert stopped.returncode == code, stopped.stderr
-    assert b"Traceback" not in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     again = Lineage(lineage.pair, Store(tmp_path / "store")).student()
     assert (again.folder / "model.safetensors").read_bytes() == (made.folder / "model.safetensors").read_bytes()

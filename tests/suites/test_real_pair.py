@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +26,7 @@ from harness.report.verdict import decide
 from harness.report.view import variants
 from harness.variants import VARIANTS
 from models.interface import Architecture
+from tests import warm
 from tests.harness.qa.film import film, photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,20 +36,9 @@ FORMS = {"baseline": "native", "int8": "int8", "nf4": "nf4", "distilled": "nativ
 
 def suites(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     places = ["--cache", str(folder / "artifacts"), "--results", str(folder / "results")]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "suites", *places, *arguments],
-        cwd=ROOT,
-        # offline: where there is a network, a test must not begin to fetch seventeen gigabytes
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "FIRSTSIGHT_CACHE": str(folder / "artifacts"),
-            "HF_HUB_OFFLINE": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    # offline: where there is a network, a test must not begin to fetch seventeen gigabytes
+    env = {"FIRSTSIGHT_CACHE": str(folder / "artifacts"), "HF_HUB_OFFLINE": "1"}
+    return warm.run(["-m", "pytest", "suites", *places, *arguments], cwd=ROOT, env=env, timeout=400)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,16 +10,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.artifact import Store
-from harness.distill.lineage import Lineage
 from harness.distill.parallel import ALONE, joined
 from harness.pair import Recipe
+from tests import warm
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-WHOLE, SPREAD = [*LAUNCH, "--multi_gpu"], [*LAUNCH, "--use_fsdp", "--fsdp_version", "2"]
 
+# What `accelerate launch` does for two processes; that it does is shown by the commands of tests/test_docs.py.
+LAUNCHED = """
+import os, sys
+count = int(os.environ["WORLD_SIZE"])
+for rank in map(str, range(count)):
+    if not os.fork():
+        os.environ.update(RANK=rank, LOCAL_RANK=rank)
+        break
+else:
+    sys.exit(any([os.wait()[1] for _ in range(count)]))
+"""
 TRAINED = """
 import sys
 from pathlib import Path
@@ -69,15 +74,15 @@ left()
 """
 
 
-def run(command: list[str], *arguments: str) -> None:
-    found = subprocess.run(
-        [*command, *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+def run(program: str, *arguments: str, **env: str) -> None:
+    found = warm.run(["-c", program, *arguments], cwd=REPOSITORY, env=env)
     assert found.returncode == 0, found.stderr[-3000:]
+
+
+def two() -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
 
 
 @pytest.mark.slow
@@ -88,10 +93,9 @@ def test_two_processes_take_the_steps_of_one(recipe: Callable[..., Recipe], tmp_
     usual = {"batch_clips": 3, "micro_clips": 1, "epochs": 2, "clip_norm": 0.5}
     lora = {"parameters": "lora", "lora_rank": 4, "optimizer": "adamw-8bit"}
     told = [recipe(**usual, **changes).model_dump_json() for changes in ({}, lora)]
-    script = tmp_path / "trained.py"
-    script.write_text(TRAINED)
-    for name, command in (("one", [sys.executable]), ("whole", WHOLE), ("spread", SPREAD)):
-        run(command, str(script), str(tmp_path / name), *told)
+    run(TRAINED, str(tmp_path / "one"), *told)
+    run(LAUNCHED + TRAINED, str(tmp_path / "whole"), *told, **two())
+    run(LAUNCHED + TRAINED, str(tmp_path / "spread"), *told, **two(), ACCELERATE_USE_FSDP="true")
     for number in ("0", "1"):
         alone = load_file(tmp_path / "one" / number / "gradients.safetensors")
         best = load_file(tmp_path / "one" / number / ".resume" / "best.safetensors")
@@ -105,17 +109,6 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], what
     assert found.keys() == expected.keys(), what
     for key in expected:
         torch.testing.assert_close(found[key], expected[key], rtol=1e-3, atol=atol, msg=f"{what}: {key}")
-
-
-@pytest.mark.slow
-def test_the_whole_lineage_is_made_by_two_processes(lineage: Lineage, tmp_path: Path) -> None:
-    """The first makes what is no training, both train: the artifacts have the digests of a training alone."""
-    command = ["-m", "harness.cli", "distill", "--pair", "tests/data/micro.yaml", "--cache", str(tmp_path)]
-    run([*WHOLE, *command])
-    found, alone = Lineage(lineage.pair, Store(tmp_path)).student(), lineage.student()
-    assert found.digest == alone.digest
-    assert found.meta["steps"] == alone.meta["steps"]
-    assert not list(tmp_path.glob(".partial/*"))
 
 
 def test_without_a_launcher_a_training_is_alone() -> None:

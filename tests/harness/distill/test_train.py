@@ -6,8 +6,6 @@ import dataclasses
 import errno
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from harness.distill.validation import Held, answer_tokens, validate
 from harness.errors import ModelError, ResourceError
 from harness.pair import Recipe
 from models.interface import Architecture
+from tests import warm
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Recipes = Callable[..., Recipe]
@@ -403,12 +402,7 @@ def test_a_process_that_is_killed_is_continued_by_another(
     course: Course, unbroken: tuple[Weights, Training], tmp_path: Path, name: str, left: str
 ) -> None:
     """SIGTERM saves the step that was running. SIGKILL leaves no time: the last evaluation's checkpoint counts."""
-    run = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), course._recipe.model_dump_json(), name, "5"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    run = warm.run(["-c", KILLED, str(tmp_path), course._recipe.model_dump_json(), name, "5"], cwd=REPOSITORY)
     assert run.returncode != 0
     assert (tmp_path / ".resume" / "last").read_text() == left, run.stderr
     found, _ = course.run(tmp_path)

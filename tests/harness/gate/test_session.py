@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.gate import Terms
 from harness.gate.session import after, machine_words, terms_of
 from harness.record import KEY, Run
+from tests import warm
 from tests.conftest import MICRO
 from tests.harness.gate.made import run
 from tests.harness.report.sample import as_json
@@ -99,14 +100,11 @@ def test_a_session_ends_by_its_gate_from_any_directory(tmp_path: Path) -> None:
     that needed half as much: 1, a regression.
     """
     places = ["--cache", str(tmp_path / "artifacts"), "--results", str(tmp_path / "results")]
-    command = [sys.executable, "-m", "pytest", str(ROOT / "suites" / "test_vram.py"), "--rootdir", str(ROOT), *places]
+    command = ["-m", "pytest", str(ROOT / "suites" / "test_vram.py"), "--rootdir", str(ROOT), *places]
     asked = ["--pair", str(MICRO), "--weights", "random", "--variants", "baseline", "--benchmark-compare", "--gate"]
 
-    def session(cwd: Path) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "FIRSTSIGHT_COMMIT": "feed"}  # for a copy without git
-        return subprocess.run([*command, *asked], cwd=cwd, env=env, capture_output=True, text=True, timeout=280)
-
-    first = session(ROOT)
+    commit = {"FIRSTSIGHT_COMMIT": "feed"}  # for a copy without git
+    first = warm.run([*command, *asked], cwd=ROOT, env=commit)
     assert first.returncode == 2, first.stdout[-2000:] + first.stderr[-2000:]
     assert "firstsight: gate: no baseline" in first.stdout
     file = next((tmp_path / "results").rglob("0001_*.json"))
@@ -117,7 +115,14 @@ def test_a_session_ends_by_its_gate_from_any_directory(tmp_path: Path) -> None:
     whole["machine_info"][KEY]["command"] = "pytest elsewhere"
     file.write_text(json.dumps(whole))
     (tmp_path / "empty").mkdir()
-    second = session(tmp_path / "empty")
+    second = subprocess.run(
+        [sys.executable, *command, *asked],
+        cwd=tmp_path / "empty",
+        env={**os.environ, "OMP_NUM_THREADS": "1", **commit},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert second.returncode == 1, second.stdout[-2000:] + second.stderr[-2000:]
     assert "REGRESSED: baseline memory_peak" in second.stdout
     assert "machine_info is different" not in second.stdout + second.stderr
