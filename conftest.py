@@ -9,6 +9,7 @@ pytest suites --pair tiny --benchmark-compare --gate   exit code 1 where a row r
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,7 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
         load_pair(config.option.pair)  # a slip of the pen is told before torch is imported
     except FirstSightError as error:
         pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
-    from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
+    with warnings.catch_warnings():  # torch's own, of its own deprecated functions, while it is imported
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
     from harness.gate.commit import commit_of, tag
     from harness.gate.session import terms_of
 

@@ -17,6 +17,7 @@ import torch
 from transformers import BitsAndBytesConfig
 
 logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # a line for every product, else
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # that a package we do not need is not there
 
 INT8_THRESHOLD = 6.0  # the paper's; recorded with every int8 measurement
 NF4_BLOCK = 64  # weights a scale

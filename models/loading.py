@@ -7,7 +7,9 @@ they are needed, in the format asked for: speed and memory are true, answers mea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,17 @@ def check_tokenizer(
             )
 
 
+@contextmanager
+def _without_warning_of(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint folder, without its weights. ModelFault when it is not whole.
 
@@ -110,7 +123,8 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     try:
         try:
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+            with _without_warning_of("transformers.configuration_utils"):  # that it is no model type it knows
+                tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
         except (KeyError, ValueError):
             if not (folder / "tokenizer.json").is_file():
                 raise

@@ -246,7 +246,7 @@ def _emptied(measurement: Measurement, reason: str) -> Measurement:
         samples=(),
         groups=(),
         ruler=(),
-        absent=measurement.absent or reason,
+        absent=reason,
     )
 
 
