@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.record import KEY, SCHEMA, Measurement, Record, Run, to_extra_info
+from harness.record import KEY, SCHEMA, Measurement, Record, Run, rounded, to_extra_info
 from harness.stats import cohens_kappa, kappa_interval, percentile, wilson_clustered
 
 TYPES = (
@@ -226,9 +226,9 @@ def latency(variant: str, batch: int) -> Record:
             "from the prepared input to the last of 8 tokens",
         ),
     ):
-        rounds = [centre * (1 + dice.gammavariate(1.6, 0.035)) for _ in range(30)]
+        rounds = [rounded(centre * (1 + dice.gammavariate(1.6, 0.035))) for _ in range(30)]
         if variant == "baseline" and batch == 1:
-            rounds[17] = centre * 3.4
+            rounds[17] = rounded(centre * 3.4)
         middle = percentile(rounds, 0.5)
         made.append(Measurement(metric, middle.value, "ms", 30, middle.low, middle.high, False, how, tuple(rounds)))
         for q in (90, 99):
