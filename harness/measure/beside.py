@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from harness.measure.ceilings import Ceilings
 from harness.measure.energy import AnswerEnergy, energy_measurements
-from harness.measure.floors import MEDIANS, floor_measurements, share_measurements, stage_floors
+from harness.measure.floors import MEDIANS, floor_measurements, share_measurements, stage_floors, work_measurements
 from harness.measure.replicates import Timed
 from harness.plan.shapes import Shapes
 from harness.record import Measurement
@@ -42,4 +42,5 @@ def beside(
     )
     told = [one for one in floor_measurements(floors) if one.metric == f"floor_{stage}"]
     shares = [one for one in share_measurements(floors, {row: median}) if one.metric == f"light_{stage}"]
-    return (*told, *(shares if stage in floors else ()))
+    work = work_measurements({stage: floors[stage]}) if stage in floors else ()
+    return (*told, *(shares if stage in floors else ()), *work)

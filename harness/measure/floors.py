@@ -17,10 +17,11 @@ both times. Bytes and FLOPs are counted from shapes (`harness/plan/flops.py`), r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from harness.measure.ceilings import Bandwidth, Ceiling, Ceilings
 from harness.plan.flops import (
+    activation_bytes,
     decode_bytes,
     decode_flops,
     hearing_bytes,
@@ -40,6 +41,7 @@ HOST = {  # stages that have no floor, and why
     "media": "decoding files is the host's work, by codecs of which no ceiling is measured",
     "prepare": "resizing and tokenising are the host's work, of which no ceiling is measured",
 }
+TYPES = {2: "bf16", 4: "fp32"}  # of a floating-point product, by the bytes of an activation
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -53,6 +55,7 @@ class Floor:
     computing: float  # seconds that the FLOPs take at the matrix products' rate
     moving: float  # seconds that the bytes take at the copy's rate
     how: str
+    products: Mapping[str, int] = field(default_factory=dict)  # the FLOPs by the type of the product: bf16, int8
 
     @property
     def seconds(self) -> float:
@@ -85,9 +88,13 @@ def stage_floors(
     int8 = known_format(format_name).bits == 8
     context = prompt_tokens + max(1, new_tokens // 2)
     cached = decode_bytes(shapes, format_name, context) - decode_bytes(shapes, format_name, 0)
+    width = activation_bytes(shapes, format_name)
+    floating = TYPES.get(width, f"fp{8 * width}")
 
     def floor(stage: str, flops: int, of_int8: int, moved: int) -> Floor:
-        return _floor(stage, flops, of_int8 if int8 else 0, moved, ceilings)
+        whole = of_int8 if int8 else 0
+        products = {floating: flops - whole, "int8": whole}
+        return replace(_floor(stage, flops, whole, moved, ceilings), products={k: n for k, n in products.items() if n})
 
     return {
         "vision": floor(
@@ -118,6 +125,19 @@ def floor_measurements(floors: Mapping[str, Floor]) -> tuple[Measurement, ...]:
     """
     found = [_measurement(f"floor_{stage}", floor.seconds * 1e3, "ms", 1, floor.how) for stage, floor in floors.items()]
     return (*found, *(_absent(f"floor_{stage}", "ms", "a stage of the host", why) for stage, why in HOST.items()))
+
+
+def work_measurements(floors: Mapping[str, Floor]) -> tuple[Measurement, ...]:
+    """What a floor was made from, for whoever asks about another device: `moved_vision` … in B, and by the type of the
+    product `flops_bf16_vision`, `flops_int8_vision` … in FLOP.
+    """
+    found = []
+    for stage, floor in floors.items():
+        found.append(_measurement(f"moved_{stage}", floor.moved, "B", 1, f"the least bytes of {stage}, from shapes"))
+        for kind, count in floor.products.items():
+            how = f"matrix products of {stage} in {kind}, 2·m·n·k each, from shapes"
+            found.append(_measurement(f"flops_{kind}_{stage}", count, "FLOP", 1, how))
+    return tuple(found)
 
 
 def share_measurements(floors: Mapping[str, Floor], medians: Mapping[str, Measurement]) -> tuple[Measurement, ...]:
