@@ -23,6 +23,7 @@ from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
 from harness.report.cost import cost
+from harness.report.edge import edge
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.history import history
@@ -77,6 +78,7 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         panels=charts.distributions(run),
         history=charts.history(past) if past else (),
         sweep=sweep(views),
+        edge=edge(run, views),
         rounds=timed_rounds(views),
         rounds_headings=ROUNDS,
         curves=charts.training(run),

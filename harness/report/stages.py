@@ -116,9 +116,15 @@ class _Gaps:
             self._who.setdefault((what, why), {})[variant] = None
 
     def told(self) -> tuple[str, ...]:
+        alike: dict[
+            tuple[str, tuple[str, ...]], list[str]
+        ] = {}  # a run that is not valid lacks everything for one reason
+        for (what, why), who in self._who.items():
+            alike.setdefault((why, tuple(who)), []).append(what)
         return tuple(
-            f"{what}: {why}" if len(who) == self._variants else f"{what} of {figures.listed(list(who))}: {why}"
-            for (what, why), who in self._who.items()
+            f"{what}: {why}" if len(who) == self._variants else f"{what} of {figures.listed(who)}: {why}"
+            for (why, who), whats in alike.items()
+            for what in (whats if len(whats) <= 3 else [f"{whats[0]} and {len(whats) - 1} others"])
         )
 
 

@@ -19,7 +19,7 @@ CONTROLS = ("undistilled", "finetuned", "hard-labels")
 # The suite of a metric, by its name's first word.
 _SUITES = {
     **dict.fromkeys(("media", "prepare", "vision", "prefill", "itl", "ttft", "answer"), "latency"),
-    **dict.fromkeys(("floor", "light"), "latency"),
+    **dict.fromkeys(("floor", "light", "moved", "flops"), "latency"),
     **dict.fromkeys(("memory", "weights", "waterfall", "kv", "cold"), "vram"),
 }
 _LATENCY = ("joules_per_answer", "joules_per_token")  # `joules` alone is what training took

@@ -131,6 +131,15 @@ def test_a_broken_stage_is_a_gap_with_its_reason(sample: Run) -> None:
     assert "Vision of int8: not valid: the clock fell" in found.notes
 
 
+def test_a_variant_without_any_valid_time_has_one_line_of_reasons(sample: Run) -> None:
+    rows = [replace(row, valid=False, invalid_reasons=("others held the CPU",)) for row in stage_rows("int8")]
+    found = where_time_goes(variants(replace(sample, records=(*stage_rows("baseline"), *rows))))
+    assert found is not None
+    about = [line for line in found.notes if "others held the CPU" in line]
+    assert len(about) == 1
+    assert "others of int8: not valid: others held the CPU" in about[0]
+
+
 def test_nothing_that_is_judged_changes_by_stages(sample: Run) -> None:
     """Verdict and terminal's table read TTFT and inter-token latency as before."""
     rows = tuple(row for name in TIMED for row in stage_rows(name) if row.details["row"] != "itl")
