@@ -23,7 +23,7 @@ bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PA
 
 # By file in two processes of one thread: models this small gain nothing from a second one.
 test: $(VENV)/dev.done ## all tests (ARGS=…)
-	@OMP_NUM_THREADS=1 $(RUN) pytest $(or $(ARGS),tests -n 2 --dist loadfile)
+	@OMP_NUM_THREADS=1 $(RUN) pytest $(or $(ARGS),tests -n 2 --dist loadfile --no-loadscope-reorder)
 
 check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms
 	@$(RUN) ruff check .

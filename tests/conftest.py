@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,12 @@ MICRO = Path(__file__).parent / "data" / "micro.yaml"
 # What tests start are runs of their own: pytest-benchmark measures nothing where it sees pytest-xdist's mark.
 for name in [one for one in os.environ if one.startswith("PYTEST_XDIST")]:
     del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with many slow tests first, so that no process is left with a long one at the end (-n, --dist loadfile)."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
