@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from typing import Any
 import pytest
 
 MICRO = Path(__file__).parent / "data" / "micro.yaml"
+
+with suppress(ImportError):  # the GPU checks need no requirements-dev.lock
+    from hypothesis import settings
+
+    settings.register_profile("any machine", deadline=None)  # how long an example takes tells how busy it is
+    settings.load_profile("any machine")
 
 # What tests start are runs of their own: pytest-benchmark measures nothing where it sees pytest-xdist's mark.
 for name in [one for one in os.environ if one.startswith("PYTEST_XDIST")]:
