@@ -230,8 +230,6 @@ def _distill(options: argparse.Namespace) -> int:
 def _sweep(options: argparse.Namespace) -> int:
     import json
 
-    from harness.distill.sweep import as_json, markdown, sweep
-
     if options.seeds < 1:
         raise UsageError(f"--seeds {options.seeds}: at least one training is needed")
     temperatures = _numbers("--temperatures", options.temperatures, least=0, most=100)
@@ -241,6 +239,8 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.json is not None and not options.json.parent.is_dir():
         raise UsageError(f"--json {oneline(options.json)}: there is no folder {oneline(options.json.parent)}")
     lineage = _trained(options)
+    from harness.distill.sweep import as_json, markdown, sweep
+
     if lineage.pair.recipe.top_k is not None and set(temperatures) - {1.0, 2.0, 3.0, lineage.pair.recipe.temperature}:
         raise UsageError("--temperatures: with recipe.top_k only 1, 2, 3 and the recipe's own are cached")
     cells = list(sweep(lineage, temperatures, alphas, options.seeds))
@@ -341,6 +341,8 @@ def _plan(options: argparse.Namespace) -> int:
     import json
 
     from harness.pair import load_pair
+
+    pair = load_pair(options.pair)
     from harness.plan import text
     from harness.plan.cards import parse_size, parse_vram
     from harness.plan.planning import Form, Request, plan
@@ -349,7 +351,7 @@ def _plan(options: argparse.Namespace) -> int:
     size = None if options.size is None else parse_size(options.size)
     vram = None if options.vram is None else parse_vram(options.vram)
     forms = [Form(one.name, one.side, one.format) for one in VARIANTS.values() if not one.control]
-    planned = plan(load_pair(options.pair), forms, Request(options.frames, size, vram))
+    planned = plan(pair, forms, Request(options.frames, size, vram))
     print(json.dumps(planned.as_json(), indent=1) if options.json else text.render(planned))
     return 0
 
@@ -362,6 +364,9 @@ def _trained(options: argparse.Namespace) -> Lineage:
 
 
 def _lineage(options: argparse.Namespace) -> Lineage:
+    from harness.pair import load_pair
+
+    load_pair(options.pair)  # a slip of the pen is told before torch is imported
     from harness.distill.lineage import Lineage
     from harness.distill.making import UNWATCHED
     from harness.distill.parallel import joined

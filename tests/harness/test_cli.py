@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,13 @@ def test_bad_input_is_one_line_and_exit_code_2(
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert said in printed
+
+
+def test_a_slip_of_the_pen_is_told_before_torch_is_imported() -> None:
+    slips = [["distill", "--pair", "tinny"], ["plan", "--pair", "tinny"], ["sweep", "--pair", "tiny", "--alphas", "2"]]
+    program = f"import sys; from harness.cli import main; print(*map(main, {slips}), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "2 2 2 False\n", done.stderr
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
