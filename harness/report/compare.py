@@ -45,7 +45,7 @@ def relative(view: VariantView, baseline: VariantView | None, metric: str, batch
         return None
     estimate = Estimate(ours.value / theirs.value, None, None)
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
-        estimate = ratio(ours, theirs)
+        estimate = ratio(ours, theirs, in_turn=not (view.apart or baseline.apart))
     return _ratio_in_words(metric, estimate)
 
 
@@ -124,12 +124,13 @@ def _with_interval(relation: Relative) -> str:
 
 
 @lru_cache(maxsize=256)
-def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95) -> Estimate:
-    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, and
-    each round is held against the ruler around it. Of a record that one process made, from the rounds alone.
+def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95, in_turn: bool = True) -> Estimate:
+    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired (unless
+    jobs of their own timed them), and each round is held against the ruler around it. Of a record that one process made,
+    from the rounds alone.
     """
     if len(ours.groups) > 1 and len(theirs.groups) > 1:
-        paired = len(ours.groups) == len(theirs.groups)
+        paired = in_turn and len(ours.groups) == len(theirs.groups)
         ruled = ours.by_process_ruled(), theirs.by_process_ruled()
         return replicate_ratio(*ruled, paired=paired, confidence=confidence)
     return ratio_interval(ours.samples, theirs.samples, confidence=confidence)
