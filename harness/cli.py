@@ -383,7 +383,6 @@ def _trained(options: argparse.Namespace) -> Lineage:
 
 
 def _lineage(options: argparse.Namespace) -> Lineage:
-    check_start()
     from harness.distill.lineage import Lineage
     from harness.distill.making import UNWATCHED
     from harness.distill.parallel import joined
