@@ -18,6 +18,7 @@ import pytest
 
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, oneline
+from harness.image import check_start, require_sha256
 from harness.pair import load_pair
 from models.fault import ModelFault
 
@@ -48,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
     )
-    group.addoption("--results", metavar="DIR", help="where records go (default: ./results)")
+    group.addoption("--results", metavar="DIR", help="where records go (default: $FIRSTSIGHT_RESULTS or ./results)")
     group.addoption("--gate", action="store_true", help="with --benchmark-compare: fail (1) where a row regressed")
     group.addoption("--margin", metavar="PERCENT", type=float, default=5.0, help="ratios within it are the same (5)")
     group.addoption("--margin-points", metavar="POINTS", type=float, default=2.0, help="and differences of shares (2)")
@@ -63,6 +64,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         load_pair(config.option.pair)  # a slip of the pen is told before torch is imported
+        check_start()
+        if not config.option.benchmark_disable:
+            require_sha256()
     except FirstSightError as error:
         pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
     from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from harness.cluster_commands import add_commands
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, UsageError, oneline
+from harness.image import check_start
 from harness.pair import VAL_SPLIT
 from models.fault import ModelFault
 
@@ -383,6 +384,7 @@ def _trained(options: argparse.Namespace) -> Lineage:
 
 
 def _lineage(options: argparse.Namespace) -> Lineage:
+    check_start()
     from harness.distill.lineage import Lineage
     from harness.distill.making import UNWATCHED
     from harness.distill.parallel import joined
