@@ -42,6 +42,7 @@ def add_commands(commands: Any, data_options: Any) -> None:
     submit.add_argument("--seeds", type=int, default=1, metavar="N", help="train each student N times (default: 1)")
     data_options(submit, "--data")
     submit.add_argument("--weights", metavar="random", help="random: no checkpoints; speed and memory alone")
+    submit.add_argument("--workloads", metavar="FILE", help="what latency is measured of: headline, or a file's path")
     submit.add_argument("--shards", type=int, default=1, metavar="N", help="jobs that share the teacher's answers")
     submit.add_argument("--partition", metavar="NAME", help="where models run (default: the cluster file's gpu_partition)")
     submit.add_argument("--time", metavar="HH:MM:SS", help="the longest any job may take (default: planned for each)")
@@ -123,6 +124,7 @@ def _submit(options: argparse.Namespace) -> int:
         nodes=options.nodes,
         gpus=options.gpus,
         random=random,
+        workloads=_workloads(options.workloads),
     )
     arguments = absolute_arguments(options)
     run = Run(new_folder(site, pair), planned(pair, site, ask, arguments))
@@ -146,6 +148,11 @@ def _submit(options: argparse.Namespace) -> int:
         print(f"submitted {name}: {identity}")
     print(f"logs: {run.folder / 'logs'}\nfollow it: firstsight status {run.folder}")
     return 0
+
+
+def _workloads(given: str | None) -> str | None:
+    """As the suites take it, in any folder."""
+    return given if given in (None, "headline") else str(Path(given).absolute())
 
 
 def _status(options: argparse.Namespace) -> int:

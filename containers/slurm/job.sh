@@ -1,6 +1,6 @@
 # What every job does around its commands. Sourced by the sbatch files, which say before:
 #   SCRATCH, RUN    the shared folder, and this run's own below it (logs/, state/, parts/)
-#   IMAGE           the Apptainer image; empty: PYTHON with the checkout at CHECKOUT
+#   IMAGE           the Apptainer image, run by APPTAINER; empty: PYTHON with the checkout at CHECKOUT
 #   BINDS, MODULES, REQUEUES, GPUS
 #
 #   begin suites baseline int8     the job's name, and its array's tasks by label: says TASK and TASKS
@@ -15,7 +15,7 @@
 # shellcheck shell=bash
 set -uo pipefail
 
-: "${SCRATCH:?}" "${RUN:?}" "${IMAGE:=}" "${BINDS:=}" "${MODULES:=}" "${REQUEUES:=50}" "${GPUS:=0}"
+: "${SCRATCH:?}" "${RUN:?}" "${IMAGE:=}" "${APPTAINER:=apptainer}" "${BINDS:=}" "${MODULES:=}" "${REQUEUES:=50}" "${GPUS:=0}"
 AGAIN=75 # EX_TEMPFAIL: how a command says that it was stopped, saved, and is to be run again
 CHILD='' ASKED='' JOB='' TASK='' NUMBER='' TASKS=0 STATE='' RESTARTS=${SLURM_RESTART_COUNT:-0}
 
@@ -48,15 +48,12 @@ begin() {
         return
     fi
     [[ -r $IMAGE ]] || fail 2 "no image at $IMAGE: containers/cluster_setup.sh brings it"
-    command -v apptainer >/dev/null || fail 2 "no apptainer on this node: name its module in the cluster file (modules)"
-    if [[ -r $IMAGE.sha256 ]]; then
-        FIRSTSIGHT_IMAGE_SHA256=$(head -c 64 "$IMAGE.sha256")
-    fi
+    command -v "$APPTAINER" >/dev/null || fail 2 "no $APPTAINER on this node: name its module in the cluster file (modules)"
+    # The image sees itself, so that records name it by its digest.
+    INSIDE=("$APPTAINER" exec --cleanenv --no-home --pwd "$RUN" --bind "$SCRATCH,${IMAGE%/*}${BINDS:+,$BINDS}")
+    if ((GPUS)); then INSIDE+=(--nv --env FIRSTSIGHT_NV=1); fi
     local name
-    INSIDE=(apptainer exec --cleanenv --no-home --pwd "$RUN" --bind "$SCRATCH${BINDS:+,$BINDS}")
-    if [[ -e /dev/nvidiactl ]]; then INSIDE+=(--nv); fi
-    for name in CUDA_VISIBLE_DEVICES PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS \
-        FIRSTSIGHT_IMAGE_SHA256; do
+    for name in CUDA_VISIBLE_DEVICES PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS; do
         if [[ -n ${!name:-} ]]; then INSIDE+=(--env "$name=${!name}"); fi
     done
     INSIDE+=("$IMAGE")

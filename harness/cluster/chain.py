@@ -47,6 +47,7 @@ class Ask:
     nodes: int = 1
     gpus: int = 1
     random: bool = False
+    workloads: str | None = None  # what latency is measured of
 
 
 def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str]) -> tuple[Job, ...]:
@@ -104,7 +105,8 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     names = tuple(variant.name for variant in ask.variants)
     worst = max((needs.suites[name] for name in names), key=lambda need: (need.gpu, need.flops))
     seeds = ("--seeds", str(ask.seeds)) if ask.seeds > 1 else ()
-    suites = ("suites", *pair_and_data, *cache, *seeds, "--variants", TASK, "--results", f"{PARTS}/{NUMBER}-{TASK}")
+    asked = ("--workloads", ask.workloads) if ask.workloads else ()
+    suites = ("suites", *pair_and_data, *cache, *seeds, *asked, "--variants", TASK, "--results", f"{PARTS}/{NUMBER}-{TASK}")
     told = "Every variant on a GPU of its own: answers, times, memory."
     add(Job("suites", told, capped(fitted(worst, site, where, "suites")), (suites,), names))
     add(

@@ -82,7 +82,8 @@ def _values(job: Job, site: Site, place: Place) -> dict[str, str]:
     """What the shared shell asks for, quoted."""
     values = {"SCRATCH": site.scratch, "RUN": str(place.run)}
     if site.image:
-        values |= {"IMAGE": site.image, "BINDS": ",".join(dict.fromkeys((*site.binds, *place.binds)))}
+        values |= {"IMAGE": site.image, "APPTAINER": site.apptainer or "apptainer"}
+        values |= {"BINDS": ",".join(dict.fromkeys((*site.binds, *place.binds)))}
     else:
         values |= {"IMAGE": "", "PYTHON": place.python, "CHECKOUT": str(place.checkout)}
     values |= {"MODULES": " ".join(site.modules), "REQUEUES": str(site.requeues), "GPUS": str(job.resources.gpus)}

@@ -102,6 +102,7 @@ class Site(Section):
     account: Word | None = Field(None, description="whom the hours are charged to; null: the user's own default")
     qos: Word | None = Field(None, description="quality of service; null: the partition's own")
     image: Place | None = Field(None, description="the Apptainer image; null: `python` with this checkout")
+    apptainer: Place | None = Field(None, description="the program that runs it; null: `apptainer`, wherever PATH has it")
     python: Place | None = Field(None, description="without an image: the interpreter; null: the one that submits")
     modules: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./+-]*$")]] = Field(
         (), description="`module load` before anything runs"

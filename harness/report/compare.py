@@ -125,9 +125,9 @@ def _with_interval(relation: Relative) -> str:
 
 @lru_cache(maxsize=256)
 def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95, in_turn: bool = True) -> Estimate:
-    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired (unless
-    jobs of their own timed them), and each round is held against the ruler around it. Of a record that one process made,
-    from the rounds alone.
+    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, unless
+    jobs of their own timed them; and each round is held against the ruler around it. Of a record that one process
+    made, from the rounds alone.
     """
     if len(ours.groups) > 1 and len(theirs.groups) > 1:
         paired = in_turn and len(ours.groups) == len(theirs.groups)

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -55,8 +56,11 @@ KillWait=5
 MinJobAge=3600
 SlurmdTimeout=30
 {nodes}
-PartitionName=short Nodes=ALL Default=YES MaxTime=02:00:00 State=UP
-PartitionName=preempt Nodes=ALL MaxTime=08:00:00 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=short Nodes=ALL Default=YES MaxTime=02:00:00 PriorityTier=1 State=UP
+PartitionName=urgent Nodes=ALL MaxTime=02:00:00 PriorityTier=9 PreemptMode=OFF State=UP
+PartitionName=closed Nodes=ALL MaxTime=02:00:00 AllowAccounts=nobody State=UP
 """
 
 
@@ -78,8 +82,9 @@ class PrivateSlurm:
         self.nodes = [f"n{number + 1}" for number in range(nodes)]
         self._gpus, self._cpus = gpus, cpus or os.cpu_count() or 1
         self.env = {**os.environ, "SLURM_CONF": str(self.conf), "PATH": f"{os.environ.get('PATH', '')}:{SBIN}"}
-        for name in [one for one in self.env if one.startswith(("SLURM_", "SBATCH_", "SQUEUE_")) and one != "SLURM_CONF"]:
-            del self.env[name]
+        for name in list(self.env):
+            if name.startswith(("SLURM_", "SBATCH_", "SQUEUE_")) and name != "SLURM_CONF":
+                del self.env[name]
 
     def __enter__(self) -> PrivateSlurm:
         try:
@@ -88,7 +93,7 @@ class PrivateSlurm:
             self._daemon("slurmctld", "-c", "-f", str(self.conf))
             for node in self.nodes:
                 self._daemon("slurmd", "-N", node, "-f", str(self.conf))
-            self._until(lambda: self.states() == {"idle"}, "the nodes are idle", 30)
+            self.until(lambda: self.states() == {"idle"}, "the nodes are idle", 30)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -127,7 +132,7 @@ class PrivateSlurm:
 
     def wait(self, job: str, *states: str, seconds: float = 300) -> str:
         """Until a job is in one of these states; the state."""
-        self._until(lambda: self.state(job) in states, f"job {job} is {' or '.join(states)}", seconds)
+        self.until(lambda: self.state(job) in states, f"job {job} is {' or '.join(states)}", seconds)
         return self.state(job)
 
     def node_dies(self, node: str) -> None:
@@ -190,8 +195,8 @@ class PrivateSlurm:
             time.sleep(0.1)
         os.kill(pid, signal.SIGKILL)
 
-    def _until(self, true: object, what: str, seconds: float) -> None:
-        assert callable(true)
+    def until(self, true: Callable[[], object], what: str, seconds: float) -> None:
+        """Wait for something; AssertionError with the queue where it does not come."""
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:
