@@ -329,13 +329,28 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         failed = config.stash.get(FAILED, set())
         benchmarks = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         benchmarks[:] = [bench for bench in benchmarks if bench.fullname not in failed]
-    yield
+    outcome = yield
+    if DOOR in config.stash and isinstance(outcome.exception, OSError):  # type: ignore[attr-defined]
+        session.exitstatus = _not_saved(config, outcome.exception)  # type: ignore[attr-defined]
+        outcome.force_result(None)  # type: ignore[attr-defined]
+        return
     if STOPPED:
         session.exitstatus = REQUEUE_CODE
     elif config.stash.get(REFUSED, None):
         session.exitstatus = FirstSightError.exit_code
     elif session.exitstatus == pytest.ExitCode.OK:  # failed tests stay failed
         session.exitstatus = config.stash.get(GATED, 0)
+
+
+def _not_saved(config: pytest.Config, error: OSError) -> int:
+    """A full disk, mostly: pytest-benchmark writes in place, so that half a record may lie there."""
+    storage = Path(config._benchmarksession.storage.path)  # type: ignore[attr-defined]
+    for record in storage.rglob(f"*_{config.option.benchmark_autosave or config.option.benchmark_save}.json"):
+        if not record.read_bytes().rstrip().endswith(b"}"):
+            record.unlink()
+    why = f"firstsight: the record could not be saved in {storage}: {error.strerror}; free some room and run again, what was made is kept"
+    config.get_terminal_writer().line(f"\n{oneline(why)}")
+    return FirstSightError.exit_code
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,15 +165,20 @@ def test_nv_without_a_gpu(run: Any, image: Image, apptainer: PrivateApptainer) -
 
 
 @pytest.fixture
-def stubbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def open_folder() -> Iterator[Path]:
+    """A folder that the user can look into; pytest's own are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="firstsight-open-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def stubbed(open_folder: Path) -> Any:
     """A node whose driver says what it is told: libnvidia-ml.so.1 in C, which --nv finds and binds as it would a real one."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler for the stub of NVML")
-    folder = tmp_path_factory.mktemp("nv")
-    for above in (folder, *folder.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path(above.anchor):
-            above.chmod(above.stat().st_mode | 0o055)  # the user looks in
+    folder = open_folder
     library = folder / "libnvidia-ml.so.1"
     source = ROOT / "tests" / "data" / "nvml_stub.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
@@ -213,27 +219,36 @@ def test_a_cpu_image_on_a_node_with_a_gpu(run: Any, stubbed: Any) -> None:
     assert "this image is variant cpu, without CUDA" in refusal(run(*options, "--", *SUITE, **path))
 
 
-def test_artifacts_on_a_full_disk(run: Any, image: Image, apptainer: PrivateApptainer, small_disk: Path) -> None:
-    os.chown(small_disk, USER, USER)
-    (small_disk / "filling").write_bytes(bytes(small_disk_free(small_disk) - 4096))
+@pytest.fixture
+def small_disk(open_folder: Path) -> Iterator[Path]:
+    """200 MB that can be filled."""
+    options = f"size=200m,uid={USER},mode=755"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", open_folder], capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here: a full disk is not tried")
+    yield open_folder
+    subprocess.run(["umount", open_folder], check=True)
+
+
+def fill(folder: Path) -> None:
+    """But for one page."""
+    seen = os.statvfs(folder)
+    (folder / "filling").write_bytes(bytes(seen.f_bavail * seen.f_frsize - 4096))
+
+
+def test_artifacts_on_a_full_disk(run: Any, small_disk: Path) -> None:
+    fill(small_disk)
     done = run("--artifacts", small_disk, "--", *SUITE)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "firstsight: disk full while making teacher-initial" in done.stdout
 
 
-def small_disk_free(folder: Path) -> int:
-    seen = os.statvfs(folder)
-    return seen.f_bavail * seen.f_frsize
-
-
-@pytest.fixture
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """200 MB that can be filled."""
-    folder = Path(tmp_path_factory.mktemp("small"))
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here: a full disk is not tried")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def test_results_on_a_full_disk(run: Any, small_disk: Path) -> None:
+    fill(small_disk)
+    done = run("--results", small_disk, "--", *SUITE)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "firstsight: the record could not be saved in /results/micro/cpu: No space left on device" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(small_disk.rglob("*.json")), "half a record is none"
 
 
 def failed(done: subprocess.CompletedProcess[str]) -> str:
