@@ -348,8 +348,8 @@ def _not_saved(config: pytest.Config, error: OSError) -> int:
     for record in storage.rglob(f"*_{config.option.benchmark_autosave or config.option.benchmark_save}.json"):
         if not record.read_bytes().rstrip().endswith(b"}"):
             record.unlink()
-    why = f"firstsight: the record could not be saved in {storage}: {error.strerror}; free some room and run again, what was made is kept"
-    config.get_terminal_writer().line(f"\n{oneline(why)}")
+    why = f"the record could not be saved in {storage}: {error.strerror}"
+    config.get_terminal_writer().line(f"\n{REFUSAL}{oneline(why)}; free some room and run again, what was made is kept")
     return FirstSightError.exit_code
 
 
