@@ -4,8 +4,8 @@
     require_sha256()      # UsageError where a record could not name its image
     image_sha256()        # sha256 of the .sif, None outside an image
 
-An image of containers/firstsight.def holds IMAGE.json: {"variant": "cu130", "lock": "<sha256>"}. docs/image.md tells the
-rest. Tried by tests/harness/test_image.py, and in a real image by tests/cluster/test_image.py.
+An image of containers/firstsight.def holds IMAGE.json: {"variant": "cu130", "lock": "<sha256>"}. docs/image.md tells
+the rest. Tried by tests/harness/test_image.py, and in a real image by tests/cluster/test_image.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Driver:
 
 
 def check_start() -> None:
-    """ResourceError, in one line, where this image cannot do on this node what was asked of it. Outside one: nothing."""
+    """ResourceError, in one line, where this image cannot do on this node what was asked. Outside one: nothing."""
     variant = built_as(ROOT)
     if variant is None or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return

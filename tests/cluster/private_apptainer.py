@@ -4,7 +4,7 @@
     apptainer.build("--variant", "cpu", …)       # containers/build, by root
     apptainer.user("containers/exec", …)         # a command as an unprivileged user
 
-FIRSTSIGHT_CLUSTER_TOOLS names the folder that Apptainer is kept in (default: firstsight-cluster in the temporary folder);
+FIRSTSIGHT_CLUSTER_TOOLS names the folder that Apptainer is kept in (default: firstsight-cluster in the temporary one);
 FIRSTSIGHT_IMAGE an image that was built before: to work on a test without building for minutes.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT / "containers" / "real"
 USER = 4242
-# A user of its own, and a /dev/fuse that it may open, as everywhere but here; both in a mount namespace of this command.
+# A user of its own, and a /dev/fuse that it may open, as on any cluster; both in a mount namespace of the command.
 AS_USER = """
 mount -t tmpfs tmpfs /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse &&
 cp /etc/passwd /mnt/passwd && echo "tester:x:{user}:{user}::{home}:/bin/sh" >>/mnt/passwd &&

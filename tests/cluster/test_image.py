@@ -1,6 +1,6 @@
 """The image, really: containers/firstsight.def unmodified, built by real Apptainer from a local Debian root, and run.
 
-    make test-cluster          or: python -m pytest -m cluster tests/cluster/test_image.py        (5 minutes and more)
+make test-cluster          or: python -m pytest -m cluster tests/cluster/test_image.py        (5 minutes and more)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Built once, from this tree as it is."""
     if before := os.environ.get("FIRSTSIGHT_IMAGE"):
         file, printed, log = Path(before), "", ""
@@ -57,7 +57,7 @@ def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory)
         )
         assert done.returncode == 0, done.stderr
         printed, log = done.stdout, (scratch / "firstsight-build.log").read_text()
-    yield Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
+    return Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
 
 
 @pytest.fixture
@@ -95,7 +95,12 @@ def test_labels_say_revision_and_lock(image: Image, apptainer: PrivateApptainer)
 
 
 def test_it_cannot_be_written_and_holds_no_weights(run: Any) -> None:
-    done = run("--", "sh", "-c", "id -u; touch /opt/firstsight/x; find / -xdev -name '*.safetensors'; cat /opt/firstsight/freeze.txt")
+    done = run(
+        "--",
+        "sh",
+        "-c",
+        "id -u; touch /opt/firstsight/x; find / -xdev -name '*.safetensors'; cat /opt/firstsight/freeze.txt",
+    )
     assert done.stdout.startswith(f"{USER}\n")
     assert "Read-only file system" in done.stderr
     assert ".safetensors\n" not in done.stdout
@@ -174,7 +179,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def stubbed(open_folder: Path) -> Any:
-    """A node whose driver says what it is told: libnvidia-ml.so.1 in C, which --nv finds and binds as it would a real one."""
+    """A node whose driver says what it is told: libnvidia-ml.so.1 in C, which --nv finds and binds as a real one."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler for the stub of NVML")
@@ -258,7 +263,16 @@ def failed(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_scratch_is_full(apptainer: PrivateApptainer, small_disk: Path, tmp_path: Path) -> None:
-    local = ("--bootstrap", "localimage", "--base", apptainer.root, "--scratch", small_disk, "--out", tmp_path / "x.sif")
+    local = (
+        "--bootstrap",
+        "localimage",
+        "--base",
+        apptainer.root,
+        "--scratch",
+        small_disk,
+        "--out",
+        tmp_path / "x.sif",
+    )
     asked = apptainer.build(*local)
     assert "0.2 GB free, cpu takes 5 GB while it is built" in refusal(asked)
     assert "the disk is full: 0.2 GB left" in failed(apptainer.build(*local, "--room", "0.1"))
@@ -268,13 +282,10 @@ def test_scratch_is_full(apptainer: PrivateApptainer, small_disk: Path, tmp_path
 @pytest.fixture
 def registry(apptainer: PrivateApptainer, tmp_path: Path) -> Iterator[LocalRegistry]:
     """The local root in a registry: the definition's own `Bootstrap: docker`, by digest."""
-    subprocess.run(
-        [apptainer.program, "exec", "--fakeroot", "--containall", "--bind", f"{tmp_path}:/mnt", apptainer.root]
-        + ["tar", "--one-file-system", "--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./dev/*", "--exclude=./mnt/*"]
-        + ["-C", "/", "-cf", "/mnt/root.tar", "."],
-        check=True,
-        capture_output=True,
-    )
+    inside = [apptainer.program, "exec", "--fakeroot", "--containall", "--bind", f"{tmp_path}:/mnt", apptainer.root]
+    without = [f"--exclude=./{name}/*" for name in ("proc", "sys", "dev", "mnt")]
+    tar = ["tar", "--one-file-system", *without, "-C", "/", "-cf", "/mnt/root.tar", "."]
+    subprocess.run([*inside, *tar], check=True, capture_output=True)
     with LocalRegistry(tmp_path / "root.tar", tmp_path) as found:
         yield found
 

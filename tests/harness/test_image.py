@@ -81,11 +81,13 @@ def test_the_variable_is_heard_first(sif: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_variable_that_is_no_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(image.SHA256, "firstsight.sif")
-    with pytest.raises(UsageError, match="FIRSTSIGHT_IMAGE_SHA256=firstsight.sif: not a sha256"):
+    with pytest.raises(UsageError, match=r"FIRSTSIGHT_IMAGE_SHA256=firstsight\.sif: not a sha256"):
         image_sha256()
 
 
-def test_an_image_that_cannot_be_seen_is_refused_where_it_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_cannot_be_seen_is_refused_where_it_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("APPTAINER_CONTAINER", "/there/firstsight.sif")
     require_sha256()  # somebody's container with a checkout in it
     ours(tmp_path, monkeypatch, "cpu")
@@ -122,7 +124,11 @@ def test_a_driver_runs_its_cuda_major_and_those_before(
 @pytest.mark.parametrize(
     ("variant", "driver", "says"),
     [
-        ("cu130", OLD, "needs driver 580.65 or newer; this node has 535.104.05, for CUDA up to 12.2: .*--variant cu126"),
+        (
+            "cu130",
+            OLD,
+            "needs driver 580.65 or newer; this node has 535.104.05, for CUDA up to 12.2: .*--variant cu126",
+        ),
         ("cu126", Driver("470.1", (11, 4), 1), "carries CUDA 12.6 .*needs driver 525.60 or newer; .*--variant cu11x"),
         ("cpu", NEW, "variant cpu, without CUDA: leave --nv out, or build it with --variant cu130"),
         ("cu130", "NVML says: no driver", "--nv was given, but there is no GPU here: NVML says: no driver"),
