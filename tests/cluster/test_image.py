@@ -45,19 +45,19 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Built once, from this tree as it is."""
-    if before := os.environ.get("FIRSTSIGHT_IMAGE"):
-        file, printed, log = Path(before), "", ""
-    else:
-        scratch = tmp_path_factory.mktemp("scratch")
-        file = apptainer.home / "firstsight.sif"
-        done = apptainer.build(
-            "--bootstrap", "localimage", "--base", apptainer.root, "--scratch", scratch, "--out", file
-        )
-        assert done.returncode == 0, done.stderr
-        printed, log = done.stdout, (scratch / "firstsight-build.log").read_text()
-    return Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
+def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """Built once, from this tree as it is, into a folder that the user can look into."""
+    with tempfile.TemporaryDirectory(prefix="firstsight-image-") as folder:
+        Path(folder).chmod(0o755)
+        if before := os.environ.get("FIRSTSIGHT_IMAGE"):
+            file, printed, log = Path(before), "", ""
+        else:
+            scratch, file = tmp_path_factory.mktemp("scratch"), Path(folder) / "firstsight.sif"
+            local = ("--bootstrap", "localimage", "--base", apptainer.root)
+            done = apptainer.build(*local, "--scratch", scratch, "--out", file)
+            assert done.returncode == 0, done.stderr
+            printed, log = done.stdout, (scratch / "firstsight-build.log").read_text()
+        yield Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
 
 
 @pytest.fixture
