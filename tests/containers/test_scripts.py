@@ -1,4 +1,4 @@
-"""containers/build and containers/exec: what they refuse and pass on, to an Apptainer that writes down what it is told."""
+"""containers/build and containers/exec: what they refuse, and pass on to an Apptainer that writes down what it hears."""
 
 from __future__ import annotations
 
