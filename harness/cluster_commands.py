@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError, oneline
+from harness.errors import FirstSightError, UsageError, oneline
 
 if TYPE_CHECKING:
     from harness.cluster.site import Site
@@ -44,10 +44,14 @@ def add_commands(commands: Any, data_options: Any) -> None:
     submit.add_argument("--weights", metavar="random", help="random: no checkpoints; speed and memory alone")
     submit.add_argument("--workloads", metavar="FILE", help="what latency is measured of: headline, or a file's path")
     submit.add_argument("--shards", type=int, default=1, metavar="N", help="jobs that share the teacher's answers")
-    submit.add_argument("--partition", metavar="NAME", help="where models run (default: the cluster file's gpu_partition)")
+    submit.add_argument(
+        "--partition", metavar="NAME", help="where models run (default: the cluster file's gpu_partition)"
+    )
     submit.add_argument("--time", metavar="HH:MM:SS", help="the longest any job may take (default: planned for each)")
     submit.add_argument("--account", metavar="NAME", help="whom it is charged to (default: the cluster file's)")
-    submit.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs a node that distil together (default: 1)")
+    submit.add_argument(
+        "--gpus", type=int, default=1, metavar="N", help="GPUs a node that distil together (default: 1)"
+    )
     submit.add_argument("--nodes", type=int, default=1, metavar="N", help="nodes that distil together (default: 1)")
     submit.add_argument("--dry-run", action="store_true", help="show the chain and its files, write and submit nothing")
     submit.add_argument("--write", action="store_true", help="write the files; `bash submit.sh` there submits them")
@@ -191,7 +195,9 @@ def _merge(options: argparse.Namespace) -> int:
     if options.compare and len(runs) > 1:
         before = [one for one in runs if one.path != path][-1]
         try:
-            print(f"\nHeld against the run before:\n{text.render(compare(before, run, Terms()), 'text')}")
-        except UsageError as error:
+            print(
+                f"\nHeld against the run before:\n{text.render(compare(before, run, Terms(only_common=True)), 'text')}"
+            )
+        except FirstSightError as error:
             print(f"\nnot held against the run before: {error}")
     return 0

@@ -64,7 +64,7 @@ class Section(BaseModel):
             if key in ("extends", "inherits", "include", "defaults"):
                 raise Problem(str(key), ALONE)
             if key not in cls.model_fields:
-                raise Problem(str(key), f"unknown key; {_suggest(key, cls.model_fields)}")
+                raise Problem(str(key), f"unknown key; {suggest(key, cls.model_fields)}")
         for name, field in cls.model_fields.items():
             if field.is_required() and name not in data:
                 raise Problem(name, f"missing ({field.description})")
@@ -327,7 +327,7 @@ class Pair(Section):
             trained_on |= {f"{side}.training.{i}.split": t.split for i, t in enumerate(spec.training)}
         for where, split in (trained_on | {"evaluation.split": self.evaluation.split}).items():
             if split not in self.data.splits:
-                raise Problem(where, f"no split {split!r} in data.splits; {_suggest(split, self.data.splits)}")
+                raise Problem(where, f"no split {split!r} in data.splits; {suggest(split, self.data.splits)}")
             if split == VAL_SPLIT:
                 raise Problem(where, f"{VAL_SPLIT} is where training chooses its best state; name another split")
             if split == self.evaluation.split and where in trained_on:
@@ -351,7 +351,7 @@ def load_pair(name_or_path: str, root: Path = MODELS) -> Pair:
 
 
 def read_section(path: Path, kind: type[S], wrong: type[FirstSightError], example: str) -> S:
-    """A YAML file as one section. What is wrong with it is raised as `wrong`, in one line with the key's dotted path."""
+    """A YAML file as one section. What is wrong with it is raised as `wrong`, in one line with the key's path."""
     try:
         return kind.model_validate(_read(path, example))
     except ValidationError as error:
@@ -378,7 +378,7 @@ def _find(name_or_path: str, root: Path) -> Path:
     names = sorted(p.stem for p in root.glob("*.yaml"))
     if not names:
         raise PairError(f"unknown pair {name_or_path!r}: there are no pair files in {root}")
-    raise PairError(f"unknown pair {name_or_path!r}; {_suggest(name_or_path, names)}; known: {', '.join(names)}")
+    raise PairError(f"unknown pair {name_or_path!r}; {suggest(name_or_path, names)}; known: {', '.join(names)}")
 
 
 class _Loader(yaml.SafeLoader):
@@ -464,7 +464,7 @@ def _first(error: ValidationError) -> str:
     return ": ".join(part for part in problems[0] if part) + more
 
 
-def _suggest(word: object, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(str(word), names, n=1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"

@@ -17,7 +17,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # From the top down. A module belongs to the longest name that it begins with.
 LAYERS = (
-    ("conftest", "suites", "harness.cli", "harness.cluster_commands", "harness.doorway", "harness.options", "harness.progress"),
+    (
+        "conftest",
+        "suites",
+        "harness.cli",
+        "harness.cluster_commands",
+        "harness.doorway",
+        "harness.options",
+        "harness.progress",
+    ),
     ("harness.cluster", "harness.distill", "harness.variants", "harness.gate", "harness.report"),
     ("harness.measure", "harness.plan", "harness.qa"),
     ("harness.record", "harness.stats", "harness.artifact", "harness.pair", "harness.image"),

@@ -1,6 +1,6 @@
 """The chain of a pair: which jobs, what each runs, what each waits for. A list of plain values; nothing is submitted.
 
-    check ─▶ teacher ─▶ targets (array over shards) ─▶ distil (array over students) ─▶ suites (array over variants) ─▶ report
+    check ─▶ teacher ─▶ targets (array: shards) ─▶ distil (array: students) ─▶ suites (array: variants) ─▶ report
 
 Every arrow is `afterok`: a stage begins when all of the one before ended well. Jobs meet in two folders only: the
 artifacts, content-addressed and locked, and the run's own `parts/`, one record a variant.
@@ -53,7 +53,8 @@ class Ask:
 def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str]) -> tuple[Job, ...]:
     """The jobs in their order; `chosen`: --pair and the arguments beside it that choose data and weights.
 
-    UsageError for numbers that make no sense, ClusterError for an unknown partition, ResourceError for what no GPU holds.
+    UsageError for numbers that make no sense, ClusterError for an unknown partition, ResourceError for what no GPU
+    holds.
     """
     for name, value in (("--seeds", ask.seeds), ("--shards", ask.shards), ("--nodes", ask.nodes), ("--gpus", ask.gpus)):
         if value < 1:
@@ -86,7 +87,9 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     if not ask.random and any(name.split(":")[0] != "finetuned" for name in students):
         shards = tuple(str(number + 1) for number in range(ask.shards)) if ask.shards > 1 else ()
         part = ("--shard", f"{TASK}/{TASKS}") if shards else ()
-        told = "The teacher answers what the student will learn from" + (", each task a shard of it." if shards else ".")
+        told = "The teacher answers what the student will learn from" + (
+            ", each task a shard of it." if shards else "."
+        )
         need = needs.targets.over(ask.shards)
         add(Job("targets", told, capped(fitted(need, site, where, "targets")), ((*make, *part, "targets"),), shards))
     if students:
@@ -106,7 +109,17 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     worst = max((needs.suites[name] for name in names), key=lambda need: (need.gpu, need.flops))
     seeds = ("--seeds", str(ask.seeds)) if ask.seeds > 1 else ()
     asked = ("--workloads", ask.workloads) if ask.workloads else ()
-    suites = ("suites", *pair_and_data, *cache, *seeds, *asked, "--variants", TASK, "--results", f"{PARTS}/{NUMBER}-{TASK}")
+    suites = (
+        "suites",
+        *pair_and_data,
+        *cache,
+        *seeds,
+        *asked,
+        "--variants",
+        TASK,
+        "--results",
+        f"{PARTS}/{NUMBER}-{TASK}",
+    )
     told = "Every variant on a GPU of its own: answers, times, memory."
     add(Job("suites", told, capped(fitted(worst, site, where, "suites")), (suites,), names))
     add(
@@ -129,4 +142,3 @@ def _students(ask: Ask) -> list[str]:
     """The weights that variants are loaded from and that an arm of the experiment makes, of every seed."""
     arms = dict.fromkeys(variant.weights for variant in ask.variants if variant.trained)
     return [f"{arm}:{seed}" for arm in arms for seed in range(ask.seeds)]
-

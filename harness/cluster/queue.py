@@ -2,7 +2,7 @@
 
     for task in queued(["41", "42"]): task.state        # PENDING, RUNNING, COMPLETED, …; {} where there is no SLURM
 
-An array's tasks that wait together are one line of squeue (41_[0-3]); they are told apart here. sacct is asked where the
+An array's tasks that wait together may be one line (41_[0-3]); they are told apart here. sacct is asked where the
 cluster keeps accounts; without it, what a job itself wrote (job.sh's state files) says how it ended.
 """
 
@@ -16,7 +16,14 @@ from dataclasses import dataclass
 
 _TASKS = re.compile(r"(\d+)_\[([\d,\-]+)(?:%\d+)?\]")
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%M|%l|%R")  # of the user who asks
-SACCT = ("sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", "--format=JobID,State,ExitCode,Elapsed,End")
+SACCT = (
+    "sacct",
+    "--noheader",
+    "--parsable2",
+    "--allocations",
+    "--duplicates",
+    "--format=JobID,State,ExitCode,Elapsed,End",
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,10 @@ def parse_sacct(text: str) -> list[Queued]:
         parts = line.strip().split("|")
         if len(parts) == 5 and re.match(r"\d+", parts[0]):
             name, state, code, elapsed, _ = parts
+            exit_code, _, killed_by = code.partition(":")
+            reason = f"signal {killed_by}" if killed_by not in ("", "0") else f"exit code {exit_code}"
             for one in _each(name):
-                last[one] = Queued(one, state.split(" ")[0], elapsed, reason=f"exit code {code.split(':')[0]}")
+                last[one] = Queued(one, state.split(" ")[0], elapsed, reason=reason)
     return list(last.values())
 
 
@@ -59,7 +68,11 @@ def queued(jobs: Sequence[str]) -> dict[str, Queued]:
     if jobs:
         ids = ",".join(jobs)
         # The queue is asked as a whole: one job of the list that has aged out of it would be an error for all.
-        told = {one.id: one for one in parse_squeue(_said(*SQUEUE, f"--user={getpass.getuser()}")) if one.id.split("_")[0] in jobs}
+        told = {
+            one.id: one
+            for one in parse_squeue(_said(*SQUEUE, f"--user={getpass.getuser()}"))
+            if one.id.split("_")[0] in jobs
+        }
         found = {one.id: one for one in parse_sacct(_said(*SACCT, f"--jobs={ids}"))} | told
     return found
 

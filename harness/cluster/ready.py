@@ -19,7 +19,7 @@ GB = 1e9
 
 
 def ready(pair: Pair, store: Store, *, random: bool = False, room: int = 0) -> Iterator[str]:
-    """A line for each thing that is there. ModelError, DataError or ResourceError, with what to do, for one that is not."""
+    """A line for each thing that is there. ModelError, DataError or ResourceError, with what to do, for what is not."""
     yield _room(store.root, room)
     for side, spec in (("teacher", pair.teacher), ("student", pair.student)):
         if random or spec.weights is None:
@@ -47,7 +47,7 @@ def _room(folder: Path, room: int) -> str:
         ) from None
     if free < room:
         raise ResourceError(
-            f"{oneline(folder, 200)}: {free / GB:.1f} GB free, and the artifacts of this run take about {room / GB:.1f} GB: "
-            "free some, or name another scratch in the cluster file"
+            f"{oneline(folder, 200)}: {free / GB:.1f} GB free, and the artifacts of this run take about "
+            f"{room / GB:.1f} GB: free some, or name another scratch in the cluster file"
         )
     return f"room: {free / GB:.1f} GB free in {folder}, about {room / GB:.1f} GB needed"

@@ -99,7 +99,9 @@ def _command(arguments: Sequence[str], *, spread: bool) -> str:
 
 def _quoted(word: str) -> str:
     parts = _VARIABLE.split(word)  # fixed, variable, fixed, …
-    return "".join(f'"${part}"' if at % 2 else shlex.quote(part) if part else "" for at, part in enumerate(parts)) or "''"
+    return (
+        "".join(f'"${part}"' if at % 2 else shlex.quote(part) if part else "" for at, part in enumerate(parts)) or "''"
+    )
 
 
 def _environment() -> Environment:

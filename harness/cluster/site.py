@@ -17,7 +17,7 @@ from typing import Annotated, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from harness.errors import ClusterError, oneline
-from harness.pair import Count, Many, Name, Positive, Problem, Section, suggest, read_section
+from harness.pair import Count, Many, Name, Positive, Problem, Section, read_section, suggest
 from harness.plan.cards import UNITS, size_in_bytes
 
 EXAMPLE = "containers/slurm/cluster.yaml"
@@ -102,7 +102,9 @@ class Site(Section):
     account: Word | None = Field(None, description="whom the hours are charged to; null: the user's own default")
     qos: Word | None = Field(None, description="quality of service; null: the partition's own")
     image: Place | None = Field(None, description="the Apptainer image; null: `python` with this checkout")
-    apptainer: Place | None = Field(None, description="the program that runs it; null: `apptainer`, wherever PATH has it")
+    apptainer: Place | None = Field(
+        None, description="the program that runs it; null: `apptainer`, wherever PATH has it"
+    )
     python: Place | None = Field(None, description="without an image: the interpreter; null: the one that submits")
     modules: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./+-]*$")]] = Field(
         (), description="`module load` before anything runs"
@@ -141,5 +143,7 @@ class Site(Section):
 def load_site(path: Path) -> Site:
     """The cluster file at a path."""
     if not path.is_file():
-        raise ClusterError(f"{oneline(path, 200)}: no such cluster file; copy {EXAMPLE} and write your cluster's values")
+        raise ClusterError(
+            f"{oneline(path, 200)}: no such cluster file; copy {EXAMPLE} and write your cluster's values"
+        )
     return read_section(path, Site, ClusterError, EXAMPLE)

@@ -121,9 +121,7 @@ def _told(known: Mapping[str, Queued], id: str | None, at: int) -> Queued | None
     return known.get(f"{id}_{at}") or known.get(id or "")
 
 
-def _task(
-    run: Path, job: str, label: str, id: str | None, told: Queued | None, log: Path, after: str | None
-) -> Task:
+def _task(run: Path, job: str, label: str, id: str | None, told: Queued | None, log: Path, after: str | None) -> Task:
     note, words = _note(run / "state" / (f"{job}.{label}" if label else job)), _tail(log)
     state, said = _state(told, note, words, after or "")
     return Task(job, label, id or "", state, said, log)
@@ -146,7 +144,9 @@ def _state(told: Queued | None, note: Mapping[str, str], words: Sequence[str], a
         if told is None or told.state.startswith("CANCELLED"):
             return "not run", "" if told is None else f"cancelled: after {after}" if after else "cancelled"
         return "FAILED", f"{told.state.lower()}: {_last_words(words)}"
-    why = told.state.lower().replace("_", " ") if told is not None else "gone from the queue: killed, or its node failed"
+    why = (
+        told.state.lower().replace("_", " ") if told is not None else "gone from the queue: killed, or its node failed"
+    )
     return "FAILED", f"{why}: {_last_words(words)}"
 
 
@@ -189,7 +189,7 @@ def _ids(run: Path) -> dict[str, str]:
         lines = (run / "jobs").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
-    return dict((name, id) for name, _, id in (line.partition(" ") for line in lines) if id)
+    return {name: id for name, _, id in (line.partition(" ") for line in lines) if id}
 
 
 def _results(run: Path, tasks: Sequence[Task]) -> tuple[str, ...]:

@@ -82,10 +82,12 @@ def write(folder: Path, written: Mapping[str, str]) -> None:
                 (folder / name).chmod(0o755)
     except OSError as error:
         if is_disk_full(error, folder):
-            raise ResourceError(f"{folder}: scratch is full (or your quota is): free some; nothing was submitted") from None
+            raise ResourceError(
+                f"{folder}: scratch is full (or your quota is): free some; nothing was submitted"
+            ) from None
         raise ClusterError(
-            f"{oneline(folder, 200)}: cannot be written ({error.strerror}): scratch in the cluster file is a folder of yours "
-            "that all nodes share; nothing was submitted"
+            f"{oneline(folder, 200)}: cannot be written ({error.strerror}): scratch in the cluster file is a folder of "
+            "yours that all nodes share; nothing was submitted"
         ) from None
 
 
@@ -98,11 +100,15 @@ def submit(folder: Path) -> dict[str, str]:
             ["bash", str(folder / "submit.sh")], capture_output=True, text=True, timeout=PATIENCE, env=calm
         )
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"sbatch did not answer within {PATIENCE} s; is the controller up? `scontrol ping`") from None
+        raise ClusterError(
+            f"sbatch did not answer within {PATIENCE} s; is the controller up? `scontrol ping`"
+        ) from None
     if done.returncode:
         said = oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 400)
         if "command not found" in said:
-            raise ClusterError("no sbatch here: submit from a login node of the cluster, or see the files with --dry-run")
+            raise ClusterError(
+                "no sbatch here: submit from a login node of the cluster, or see the files with --dry-run"
+            )
         lowered = said.lower()
         hint = next((hint for part, hint in _HINTS if part in lowered), None)
         raise ClusterError(f"{said}{f': {hint}' if hint else ''}; nothing is left in the queue")
@@ -113,7 +119,9 @@ def binds_of(pair: Pair, pair_file: str) -> list[str]:
     """Folders that an image must see beside scratch: the pair's own file, its weights, its data."""
     found = [Path(pair_file).parent] if pair_file.startswith("/") else []
     found += [Path(pair.data.path)] if pair.data.path else []
-    found += [Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")]
+    found += [
+        Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
+    ]
     return [str(path) for path in found]
 
 

@@ -2,9 +2,9 @@
 
     stored(merged(run / "parts"), Path("results"))      # results/<pair>/<device>/<machine>/0007_<commit>_<time>.json
 
-Only what belongs together is put together: one commit, pair, data, device, libraries, the same weights under the same name,
-no variant twice. What no merging can give back is said in every record: variants in jobs of their own were not timed in
-turn, so that another node or another minute is in their ratios. No torch.
+Only what belongs together is put together: one commit, pair, data, device, libraries, the same weights under the same
+name, no variant twice. What no merging can give back is said in every record: variants in jobs of their own were not
+timed in turn, so that another node or another minute is in their ratios. No torch.
 """
 
 import json

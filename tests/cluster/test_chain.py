@@ -1,6 +1,6 @@
 """The whole chain by real SLURM on this machine, on the micro pair: a user submits, waits, and has a report.
 
-    pytest tests/cluster/test_chain.py -m cluster        (root; apt-get install slurm-wlm munge)
+pytest tests/cluster/test_chain.py -m cluster        (root; apt-get install slurm-wlm munge)
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_its_record_is_as_one_from_outside(home: LoginNode, first: Path, lineage
     assert [view.name for view in variants(run)] == ["baseline", "int8", "distilled"]
     digests = {role: digest for record in run.records for role, digest in record.artifacts.items()}
     assert digests == {"teacher": lineage.teacher.digest, "distilled": lineage.student().digest}
-    assert not run.commit.get("id") in (None, "unversioned")
+    assert run.commit.get("id") not in (None, "unversioned")
     rows = json.loads(run.path.read_bytes())["benchmarks"]
     apart = [row["extra_info"]["firstsight"]["details"].pop("apart") for row in rows]
     assert len(apart) == len(rows) == len({row["fullname"] for row in rows})
@@ -91,7 +91,9 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The micro pair with a student that learns for a while."""
     path = tmp_path_factory.mktemp("pairs") / "patient.yaml"
     before, recipe, after = MICRO.read_text().partition("\nrecipe:\n")
-    text = before.replace("name: micro", "name: patient") + recipe + after.replace("  epochs: 2\n", "  epochs: 120\n", 1)
+    text = (
+        before.replace("name: micro", "name: patient") + recipe + after.replace("  epochs: 2\n", "  epochs: 120\n", 1)
+    )
     path.write_text(text.replace("  val_clips: 4\n\nfinetune", "  val_clips: 4\n  checkpoint_every: 3\n\nfinetune"))
     return path
 
