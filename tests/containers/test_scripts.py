@@ -1,4 +1,4 @@
-"""containers/build and containers/exec: what they refuse, and pass on to an Apptainer that writes down what it hears."""
+"""containers/build and containers/exec: what they refuse and what they tell Apptainer, here one that writes it down."""
 
 from __future__ import annotations
 
