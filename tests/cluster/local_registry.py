@@ -47,7 +47,7 @@ class LocalRegistry:
         self.digest = told(manifest)
         self.manifests = {self.digest: manifest}
         self.blobs: dict[str, bytes | Path] = {told(config): config, f"sha256:{digest(layer)}": layer}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Quiet(("127.0.0.1", 0), _handler(self))
 
     @property
     def base(self) -> str:
@@ -67,6 +67,11 @@ class LocalRegistry:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is no fault."""
 
 
 def told(content: bytes) -> str:
