@@ -80,7 +80,9 @@ spread() {
         --main_process_ip "$first" --main_process_port $((20000 + SLURM_JOB_ID % 20000))
         --multi_gpu --mixed_precision no --dynamo_backend no)
     # shellcheck disable=SC2016  # each node's own shell says which node it is
-    run srun --ntasks-per-node=1 --kill-on-bad-exit=1 bash -c 'trap "" USR1; exec "${@//@RANK@/$SLURM_NODEID}"' \
+    # srun has what this shell has: not --export=NONE, by which the job itself began, nor one core where it was given more.
+    unset SLURM_EXPORT_ENV
+    run srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 bash -c 'trap "" USR1; exec "${@//@RANK@/$SLURM_NODEID}"' \
         spread ${INSIDE[@]+"${INSIDE[@]}"} "${PYTHON[@]}" "${launch[@]}" --machine_rank @RANK@ -m harness.cli "$@"
 }
 

@@ -119,6 +119,8 @@ def fitted(need: Need, site: Site, name: str, job: str, *, gpus: int = 1, nodes:
             )
         share = gpus / partition.gpus
     else:
+        if gpus > 1:
+            raise ResourceError(f"{job}: {gpus} GPUs a node, but the cluster file tells of none in {name}")
         gpus, share = 0, 1.0 if need.gpu else min(1.0, 2 / partition.cpus)
     host = need.host if gpus else need.host + need.gpu
     flops = need.flops / (1e12 * partition.tflops * UTILISATION * max(gpus, 1) * nodes)

@@ -55,6 +55,7 @@ DefMemPerCPU=256
 KillWait=5
 MinJobAge=3600
 SlurmdTimeout=30
+EnforcePartLimits=ALL
 {nodes}
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
