@@ -13,10 +13,10 @@ export PYTHONNOUSERSITE := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bench test check  clean
+.PHONY: help bench test test-cluster check clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PAIR=tiny, ARGS=…)
 	@$(RUN) pytest suites --pair $(PAIR) $(ARGS)
@@ -24,6 +24,14 @@ bench: $(VENV)/runtime.done ## distil, quantise, measure and report the pair (PA
 # By file in two processes of one thread: models this small gain nothing from a second one.
 test: $(VENV)/dev.done ## all tests (ARGS=…)
 	@OMP_NUM_THREADS=1 $(RUN) pytest $(or $(ARGS),tests -n 2 --dist loadfile --no-loadscope-reorder)
+	@echo "not run: tests of the image and of SLURM jobs (marked cluster); make test-cluster runs them, as root on Debian 12"
+
+# Apptainer comes into a folder of its own (tests/cluster/private_apptainer.py); SLURM's daemons are Debian's packages.
+test-cluster: $(VENV)/dev.done ## the image by real Apptainer, the jobs by real SLURM; installs both (root, Debian 12)
+	@if ! command -v slurmctld >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	        slurm-wlm munge >/dev/null; } || echo "WARNING: apt-get could not install slurm-wlm and munge" >&2; fi
+	@OMP_NUM_THREADS=1 $(RUN) pytest -m cluster $(or $(ARGS),tests/cluster)
 
 check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms
 	@$(RUN) ruff check .

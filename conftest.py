@@ -19,6 +19,7 @@ import pytest
 
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, oneline
+from harness.image import check_start, require_sha256
 from harness.pair import load_pair
 from models.fault import ModelFault
 
@@ -49,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cache", metavar="DIR", help="where artifacts are kept (default: $FIRSTSIGHT_CACHE or ./artifacts)"
     )
-    group.addoption("--results", metavar="DIR", help="where records go (default: ./results)")
+    group.addoption("--results", metavar="DIR", help="where records go (default: $FIRSTSIGHT_RESULTS or ./results)")
     group.addoption("--gate", action="store_true", help="with --benchmark-compare: fail (1) where a row regressed")
     group.addoption("--margin", metavar="PERCENT", type=float, default=5.0, help="ratios within it are the same (5)")
     group.addoption("--margin-points", metavar="POINTS", type=float, default=2.0, help="and differences of shares (2)")
@@ -67,6 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         load_pair(config.option.pair)  # a slip of the pen is told before torch is imported
+        check_start()
+        if not config.option.benchmark_disable:
+            require_sha256()
     except FirstSightError as error:
         pytest.exit(oneline(error), returncode=FirstSightError.exit_code)
     with warnings.catch_warnings():  # torch's own, of its own deprecated functions, while it is imported
@@ -208,8 +212,11 @@ def loaded(door: Any, request: pytest.FixtureRequest) -> Any:
 
 def cases_of(items: list[pytest.Item]) -> list[Any]:
     """The variants that the collected tests will ask for."""
+    from harness.doorway import Case  # where nothing fits a test, pytest skips it with a parameter that is no case
+
     params = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    return list(dict.fromkeys(found[name] for found in params for name in CASES if name in found))
+    found = dict.fromkeys(one[name] for one in params for name in CASES if name in one)
+    return [one for one in found if isinstance(one, Case)]
 
 
 @pytest.fixture(scope="session")
@@ -354,7 +361,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
             config.stash[CUT] = why
             saved.save, saved.autosave = None, cut(saved.save or saved.autosave)
-    yield
+    outcome = yield
+    if DOOR in config.stash and isinstance(outcome.exception, OSError):  # type: ignore[attr-defined]
+        session.exitstatus = _not_saved(config, outcome.exception)  # type: ignore[attr-defined]
+        outcome.force_result(None)  # type: ignore[attr-defined]
+        return
     if STOPPED:
         session.exitstatus = REQUEUE_CODE
     elif config.stash.get(REFUSED, None):
@@ -370,6 +381,14 @@ def _cut_short(session: pytest.Session) -> str:
     if done < len(items):
         return f"stopped after {done} of {len(items)} tests"
     return "the variants could not be timed" if session.config.stash.get(UNTIMED, False) else ""
+
+
+def _not_saved(config: pytest.Config, error: OSError) -> int:
+    """A full disk, mostly; harness/gate/saving.py leaves no half of a record."""
+    storage = config._benchmarksession.storage.path  # type: ignore[attr-defined]
+    why = f"the record could not be saved in {storage}: {error.strerror}"
+    config.get_terminal_writer().line(f"\n{REFUSAL}{oneline(why)}; free some room and run again, what was made is kept")
+    return FirstSightError.exit_code
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any] | None:

@@ -1,4 +1,5 @@
-"""firstsight distill | sweep | finetune | report | compare | data | plan: the parts of `pytest suites`, outside pytest.
+"""firstsight distill | sweep | finetune | report | compare | data | plan: the parts of `pytest suites`, outside pytest;
+and submit | status | ready | merge (harness/cluster_commands.py): all of it on a cluster.
 
 Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made; SIGTERM and SIGUSR1, as
 a scheduler sends them, save and exit with 75: the same command goes on.
@@ -9,12 +10,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cluster_commands import add_commands
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.errors import FirstSightError, UsageError, oneline
+from harness.image import check_start
+from harness.pair import VAL_SPLIT
 from models.fault import ModelFault
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ EPILOG = """examples:
   firstsight plan --pair egogpt-qwen2vl --vram 24GB what will fit, without loading anything
   firstsight sweep --pair tiny --temperatures 1,2,3 --alphas 0,0.3,0.7,1
   firstsight compare results/tiny/cpu               did the last run get worse than the one before?
+  firstsight submit --pair tiny --dry-run           the same as SLURM jobs; firstsight status follows them
 """
 COMPARE_EPILOG = """examples:
   firstsight compare results/tiny/cpu                        the last two runs of a folder
@@ -82,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         "what",
         nargs="+",
         metavar="WEIGHTS",
-        help="teacher, undistilled, distilled, hard-labels, finetuned; distilled:1 is seed 1",
+        help="teacher, undistilled, distilled, hard-labels, finetuned; distilled:1 is seed 1; targets: the teacher's "
+        "answers that students learn from",
     )
     make.set_defaults(run=_make)
 
@@ -179,6 +185,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--vram", metavar="SIZE", help="a card's memory, as 24GB (default: a column for each card sold)")
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON, bytes and counts as numbers")
     plan.set_defaults(run=_plan)
+
+    add_commands(commands, _data_options)
     return parser
 
 
@@ -192,8 +200,9 @@ def _pair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rebuild", action="store_true", help="make again what is found")
 
 
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--qa", metavar="SET:PATH", help="what is asked: a dataset and its folder, as egothink:/data/X")
+def _data_options(parser: argparse.ArgumentParser, *also: str) -> None:
+    names = dict.fromkeys(("--qa", *also))
+    parser.add_argument(*names, metavar="SET:PATH", help="what is asked: a dataset and its folder, as egothink:/data/X")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N clips of each split")
     parser.add_argument("--seed", type=int, metavar="S", help="which clips: the order they are dealt to splits in")
     parser.add_argument("--frames", type=int, metavar="N", help="frames a clip, at most (default: the pair's)")
@@ -203,11 +212,24 @@ def _make(options: argparse.Namespace) -> int:
     lineage = _lineage(options)
     for what in options.what:
         name, _, seed = what.partition(":")
+        if what == "targets":
+            for split, folder in _targets(lineage):
+                print(f"targets {split}: {folder}")
+            continue
         if seed and not (seed.isdecimal() and len(seed) < 10):
             raise UsageError(f"{oneline(what)}: the seed after the colon is a number, as in distilled:1")
         weights = lineage.weights(name, int(seed or 0))
         print(f"{what}: {weights.folder}")
     return 0
+
+
+def _targets(lineage: Lineage) -> Iterator[tuple[str, Path]]:
+    """What the pair's recipe learns from, and what it is validated on."""
+    if lineage.random:
+        raise UsageError("--weights random: what random weights answer means nothing; leave targets out")
+    recipe = lineage.pair.recipe
+    for split, shown in ((recipe.split, recipe.views), (VAL_SPLIT, 1)):
+        yield split, lineage.targets(split, shown).path
 
 
 def _distill(options: argparse.Namespace) -> int:
@@ -367,6 +389,7 @@ def _lineage(options: argparse.Namespace) -> Lineage:
     from harness.pair import load_pair
 
     load_pair(options.pair)  # a slip of the pen is told before torch is imported
+    check_start()
     from harness.distill.lineage import Lineage
     from harness.distill.making import UNWATCHED
     from harness.distill.parallel import joined

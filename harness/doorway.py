@@ -161,7 +161,8 @@ class Doorway:
             rebuild=options.rebuild,
             random=random,
         )
-        results = Path(options.results or ROOT / "results").resolve() / pair.name / environment.device_slug(device)
+        given = options.results or os.environ.get("FIRSTSIGHT_RESULTS") or ROOT / "results"
+        results = Path(given).resolve() / pair.name / environment.device_slug(device)
         door = cls(pair, chosen(options.variants, pair), options.seeds, lineage, results)
         door._mute, door._watcher = mute, watched
         door._similarity, door._workloads, door._processes = options.similarity, options.workloads, options.processes

@@ -46,6 +46,10 @@ class ModelError(FirstSightError):
     """Weights, a tokenizer or an architecture that cannot be loaded or does not fit."""
 
 
+class ClusterError(FirstSightError):
+    """A cluster file that makes no sense, or a scheduler that refuses a job."""
+
+
 class RecordError(FirstSightError):
     """A run's JSON that is truncated, foreign, or holds what JSON cannot."""
 

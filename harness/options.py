@@ -6,6 +6,7 @@ pair = open_pair(options)      # options: pair, qa, limit, seed, frames, rotatio
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import UsageError, oneline
@@ -85,3 +86,16 @@ def is_random_asked(options: Any) -> bool:
 def without_folders(argument: str) -> str:
     """An argument with its paths' folders cut: a record says what was asked, not where on this machine it lies."""
     return re.sub(r"(?<![^=:,\s])[~/][^\s:=,]*/(?=[^/\s:=,]+)", "…/", argument)
+
+
+def absolute_arguments(options: Any) -> list[str]:
+    """As `chosen_arguments`, with paths that hold in any folder: what is typed here runs elsewhere."""
+    given = chosen_arguments(options)
+    for at, name in enumerate(given[::2]):
+        value = given[2 * at + 1]
+        if name == "--pair" and (value.endswith((".yaml", ".yml")) or "/" in value):
+            given[2 * at + 1] = str(Path(value).absolute())
+        elif name == "--qa":
+            dataset, path, part = parse_qa(value)
+            given[2 * at + 1] = ":".join((dataset, str(Path(path).expanduser().absolute()), *([part] if part else [])))
+    return given

@@ -25,9 +25,9 @@ from pydantic import (
     model_validator,
 )
 
-from harness.errors import PairError, oneline
+from harness.errors import FirstSightError, PairError, oneline
 
-ALONE = "a pair file stands alone; copy what it needs into it"
+ALONE = "this file stands alone; copy what it needs into it"
 MODELS = Path(__file__).resolve().parent.parent / "models"
 VAL_SPLIT = "val"  # where training looks for the best state; so it is neither trained on nor reported on
 VARIANTS = ("baseline", "int8", "distilled", "distilled-int8", "undistilled", "finetuned", "hard-labels")
@@ -64,11 +64,14 @@ class Section(BaseModel):
             if key in ("extends", "inherits", "include", "defaults"):
                 raise Problem(str(key), ALONE)
             if key not in cls.model_fields:
-                raise Problem(str(key), f"unknown key; {_suggest(key, cls.model_fields)}")
+                raise Problem(str(key), f"unknown key; {suggest(key, cls.model_fields)}")
         for name, field in cls.model_fields.items():
             if field.is_required() and name not in data:
                 raise Problem(name, f"missing ({field.description})")
         return data
+
+
+S = TypeVar("S", bound=Section)
 
 
 class Recipe(Section):
@@ -324,7 +327,7 @@ class Pair(Section):
             trained_on |= {f"{side}.training.{i}.split": t.split for i, t in enumerate(spec.training)}
         for where, split in (trained_on | {"evaluation.split": self.evaluation.split}).items():
             if split not in self.data.splits:
-                raise Problem(where, f"no split {split!r} in data.splits; {_suggest(split, self.data.splits)}")
+                raise Problem(where, f"no split {split!r} in data.splits; {suggest(split, self.data.splits)}")
             if split == VAL_SPLIT:
                 raise Problem(where, f"{VAL_SPLIT} is where training chooses its best state; name another split")
             if split == self.evaluation.split and where in trained_on:
@@ -340,16 +343,25 @@ class Pair(Section):
 def load_pair(name_or_path: str, root: Path = MODELS) -> Pair:
     """The pair of that name below `root`, or in that file; a PairError says what is wrong with it."""
     path = _find(name_or_path, root)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    try:
-        pair = Pair.model_validate(_read(path))
-    except ValidationError as error:
-        raise PairError(f"{shown}: {_first(error)}") from None
-    except Problem as problem:
-        raise PairError(f"{shown}:{problem.where} {problem}") from None
+    pair = read_section(path, Pair, PairError, example="models/tiny.yaml")
     if pair.name != path.stem:
+        shown = _shown(path)
         raise PairError(f"{shown}: name: {pair.name!r} is not the file's name; write {path.stem!r} or rename it")
     return pair
+
+
+def read_section(path: Path, kind: type[S], wrong: type[FirstSightError], example: str) -> S:
+    """A YAML file as one section. What is wrong with it is raised as `wrong`, in one line with the key's path."""
+    try:
+        return kind.model_validate(_read(path, example))
+    except ValidationError as error:
+        raise wrong(f"{_shown(path)}: {_first(error)}") from None
+    except Problem as problem:
+        raise wrong(f"{_shown(path)}:{problem.where} {problem}") from None
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _find(name_or_path: str, root: Path) -> Path:
@@ -366,7 +378,7 @@ def _find(name_or_path: str, root: Path) -> Path:
     names = sorted(p.stem for p in root.glob("*.yaml"))
     if not names:
         raise PairError(f"unknown pair {name_or_path!r}: there are no pair files in {root}")
-    raise PairError(f"unknown pair {name_or_path!r}; {_suggest(name_or_path, names)}; known: {', '.join(names)}")
+    raise PairError(f"unknown pair {name_or_path!r}; {suggest(name_or_path, names)}; known: {', '.join(names)}")
 
 
 class _Loader(yaml.SafeLoader):
@@ -376,13 +388,13 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
-def _read(path: Path) -> object:
+def _read(path: Path, example: str) -> object:
     """The file's content. A Problem's place is `LINE:` here, and then the dotted path where there is one."""
     try:
         loader = _Loader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         if node is None:
-            raise Problem("", "is empty; models/tiny.yaml shows what belongs in a pair file")
+            raise Problem("", f"is empty; {example} shows what belongs in it")
         _check_node(node, "", set())
         return loader.construct_document(node)
     except yaml.YAMLError as error:
@@ -408,7 +420,7 @@ def _check_node(node: yaml.Node, path: str, seen: set[int]) -> None:
         return Problem(f"{at.start_mark.line + 1}:" + (f" {where}:" if where else ""), what)
 
     if id(node) in seen:
-        raise problem(node, path, "aliases (*name) are not used in pair files; write the value out")
+        raise problem(node, path, "aliases (*name) are not used here; write the value out")
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
@@ -452,7 +464,7 @@ def _first(error: ValidationError) -> str:
     return ": ".join(part for part in problems[0] if part) + more
 
 
-def _suggest(word: object, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(str(word), names, n=1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(names)}"

@@ -17,16 +17,25 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # From the top down. A module belongs to the longest name that it begins with.
 LAYERS = (
-    ("conftest", "suites", "harness.cli", "harness.doorway", "harness.options", "harness.progress"),
-    ("harness.distill", "harness.variants", "harness.gate", "harness.report"),
+    (
+        "conftest",
+        "suites",
+        "harness.cli",
+        "harness.cluster_commands",
+        "harness.doorway",
+        "harness.options",
+        "harness.progress",
+    ),
+    ("harness.cluster", "harness.distill", "harness.variants", "harness.gate", "harness.report"),
     ("harness.measure", "harness.plan", "harness.qa"),
-    ("harness.record", "harness.stats", "harness.artifact", "harness.pair"),
+    ("harness.record", "harness.stats", "harness.artifact", "harness.pair", "harness.image"),
     ("harness.errors",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 LIGHT = (
     "harness.errors",
     "harness.artifact",
+    "harness.image",
     "harness.pair",
     "harness.record",
     "harness.stats",

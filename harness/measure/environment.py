@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from harness.artifact import file_digest
+from harness.image import image_sha256
 
 LIBRARIES = (
     "torch",
@@ -50,7 +50,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in LIBRARIES},
-        "image": _image(),
+        "image": image_sha256(),
     }
 
 
@@ -97,14 +97,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-@cache
-def _image() -> str | None:
-    """sha256 of the Apptainer image we run in (or of what FIRSTSIGHT_IMAGE_SHA256 says), None outside one."""
-    if given := os.environ.get("FIRSTSIGHT_IMAGE_SHA256"):
-        return given
-    container = os.environ.get("APPTAINER_CONTAINER")
-    if not container or not Path(container).is_file():
-        return None
-    return file_digest(Path(container))

@@ -17,15 +17,20 @@ CARDS = ("8GB", "12GB", "16GB", "24GB", "40GB", "80GB")  # sizes that are sold
 
 def parse_vram(text: str) -> int:
     """Bytes of a size such as 24GB, 24GiB, 24000MB or 7.5GB. UsageError for anything else, or for nothing."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([A-Za-z]+)", text, re.ASCII)
-    if found is None or found[2] not in UNITS:
+    size = size_in_bytes(text)
+    if size is None:
         raise UsageError(
             f"--vram {oneline(text, 40)}: give a number with a unit, {', '.join(UNITS)}, as in 24GB (24 billion bytes)"
         )
-    size = int(Decimal(found[1]) * UNITS[found[2]])
     if size < 1:
         raise UsageError(f"--vram {text}: must be above zero")
     return size
+
+
+def size_in_bytes(text: str) -> int | None:
+    """Bytes of a number with a unit; None where it is something else."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([A-Za-z]+)", text, re.ASCII)
+    return int(Decimal(found[1]) * UNITS[found[2]]) if found is not None and found[2] in UNITS else None
 
 
 def parse_size(text: str) -> tuple[int, int]:

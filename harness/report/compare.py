@@ -45,7 +45,7 @@ def relative(view: VariantView, baseline: VariantView | None, metric: str, batch
         return None
     estimate = Estimate(ours.value / theirs.value, None, None)
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
-        estimate = ratio(ours, theirs)
+        estimate = ratio(ours, theirs, in_turn=not (view.apart or baseline.apart))
     return _ratio_in_words(metric, estimate)
 
 
@@ -124,14 +124,14 @@ def _with_interval(relation: Relative) -> str:
 
 
 @lru_cache(maxsize=256)
-def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95) -> Estimate:
-    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, and
-    each round is held against the ruler around it. A pair of which one process has no valid round is left out. Of a
-    record that one process made, from the rounds alone.
+def ratio(ours: Measurement, theirs: Measurement, confidence: float = 0.95, in_turn: bool = True) -> Estimate:
+    """How many times as long, from the samples of one run: its processes timed both in turn, so they are paired, unless
+    jobs of their own timed them; and each round is held against the ruler around it. A pair of which one process has
+    no valid round is left out. Of a record that one process made, from the rounds alone.
     """
     ruled = bool(ours.ruler) == bool(theirs.ruler)
     a, b = (one.by_process_ruled() if ruled else one.by_process() for one in (ours, theirs))
-    if len(a) == len(b):
+    if in_turn and len(a) == len(b):
         both = [place for place in range(len(a)) if a[place] and b[place]]
         if len(both) > 1:
             pairs = [a[place] for place in both], [b[place] for place in both]

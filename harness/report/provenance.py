@@ -47,6 +47,7 @@ def environment(run: Run) -> Pairs:
         ("Command", dig(env, "command")),
         ("Measured", when(run)),
         ("Data", _data(env.get("data"))),
+        *_jobs(env.get("jobs")),
     )
     return tuple((name, value or "not recorded") for name, value in rows)
 
@@ -122,6 +123,20 @@ def _texts(mapping: object) -> list[tuple[str, str]]:
     if not isinstance(mapping, Mapping):
         return []
     return [(str(k), str(v)) for k, v in mapping.items() if v is not None and not isinstance(v, (dict, list))]
+
+
+def _jobs(raw: JSON) -> Pairs:
+    """Where jobs of their own measured the variants: which, and where; nothing for a run of one."""
+    if not isinstance(raw, list):
+        return ()
+    told = []
+    for job in raw:
+        if isinstance(job, dict):
+            names = job.get("variants")
+            listed = ", ".join(map(str, names)) if isinstance(names, list) else ""
+            told.append(f"{listed} on {job.get('node') or 'a node'}, {job.get('datetime')}")
+    said = f"{len(told)} jobs, whose times were not taken in turn: {'; '.join(told)}"
+    return (("Jobs", said),)
 
 
 def _data(raw: JSON) -> str:

@@ -88,7 +88,7 @@ def _told_apart(a: VariantView, b: VariantView, metric: str, confidence: float) 
             bounds = difference_interval(*agreed, [x.clip for x in one], confidence=confidence)
             return bounds.low is not None and bounds.high is not None and not bounds.low <= 0 <= bounds.high
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
-        found = ratio(ours, theirs, confidence)
+        found = ratio(ours, theirs, confidence, in_turn=not (a.apart or b.apart))
         return found.low is not None and found.high is not None and not found.low <= 1 <= found.high
     if None in (ours.low, ours.high, theirs.low, theirs.high):
         return ours.value != theirs.value

@@ -90,6 +90,11 @@ class VariantView:
     silent: str = ""  # why its answers are not judged, where that is so for the whole run
     headline: Mapping[str, JSON] = field(default_factory=dict)  # the workload that budgets are held against
 
+    @property
+    def apart(self) -> str:
+        """Where it was measured in a job of its own: what that means for its ratios; else empty."""
+        return next((str(record.details["apart"]) for record in self.records if record.details.get("apart")), "")
+
     def batches(self) -> tuple[int, ...]:
         """The batch sizes that latency was measured at, smallest first; at the headline's frames and answer length."""
         sizes = {_batch(record) for record in self.records if record.suite == "latency" and self._is_headline(record)}

@@ -4,7 +4,7 @@
 
    It says what the file $NVML_STUB says, read again at every call, a line each:
 
-       uuid GPU-1234          used 5000000000      total 80000000000     driver 580.65
+       uuid GPU-1234          used 5000000000      total 80000000000     driver 580.65    cuda 13000    cards 1
        process self 3000000   (or a pid; several lines; bytes of -1: not available)
        watts 100              energy grows by so much, refreshed every `refresh` ms; `joules 7` is where it stands at 0 s
        sm 1500  sm_max 1980   mem 2619  mem_max 2619   throttle 4   temperature 40   limit 700000  default 700000  mig 0
@@ -72,6 +72,18 @@ int nvmlSystemGetDriverVersion(char *into, uint length) {
     ASKED;
     text("driver", found, "580.65.06");
     snprintf(into, length, "%s", found);
+    return 0;
+}
+
+int nvmlSystemGetCudaDriverVersion_v2(int *version) {
+    ASKED;
+    *version = (int)said("cuda", 13000);
+    return 0;
+}
+
+int nvmlDeviceGetCount_v2(uint *count) {
+    ASKED;
+    *count = (uint)said("cards", 1);
     return 0;
 }
 

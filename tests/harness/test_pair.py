@@ -384,7 +384,7 @@ BAD = {
     ),
     "inheritance": (
         "extends: tiny\n" + SMALL,
-        "extends: a pair file stands alone; copy what it needs into it",
+        "extends: this file stands alone; copy what it needs into it",
     ),
     "another name": (
         changed("name: small", "name: large"),
@@ -418,11 +418,11 @@ BAD_YAML = {
     ),
     "merging": (
         changed("  patience: 3\n", "  patience: 3\n  <<: {alpha: 0.5}\n"),
-        "models/small.yaml:24: recipe.<<: a pair file stands alone; copy what it needs into it",
+        "models/small.yaml:24: recipe.<<: this file stands alone; copy what it needs into it",
     ),
     "alias": (
         changed("{clips: 100,", "&few {clips: 100,").replace("few: {clips: 10, questions_per_clip: 8}", "few: *few"),
-        "models/small.yaml:28: data.splits.few: aliases (*name) are not used in pair files; write the value",
+        "models/small.yaml:28: data.splits.few: aliases (*name) are not used here; write the value",
     ),
     "a laugh of a billion": ("a: &a [x, x]\nb: &b [*a, *a]\n", "models/small.yaml:1: b.0: aliases (*name)"),
     "a list that holds itself": ("a: &a [*a]\n", "models/small.yaml:1: a.0: aliases (*name)"),

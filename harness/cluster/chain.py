@@ -1,0 +1,144 @@
+"""The chain of a pair: which jobs, what each runs, what each waits for. A list of plain values; nothing is submitted.
+
+    check ─▶ teacher ─▶ targets (array: shards) ─▶ distil (array: students) ─▶ suites (array: variants) ─▶ report
+
+Every arrow is `afterok`: a stage begins when all of the one before ended well. Jobs meet in two folders only: the
+artifacts, content-addressed and locked, and the run's own `parts/`, one record a variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.cluster.resources import LIGHT, Needs, Resources, fitted
+from harness.cluster.site import Site
+from harness.errors import UsageError
+from harness.pair import Pair
+from harness.variants import Variant
+
+# In a command, what its job's shell knows: an array's task by label and by number, how many there are, the folders.
+TASK, TASKS, NUMBER, RUN, SCRATCH = "@TASK@", "@TASKS@", "@NUMBER@", "@RUN@", "@SCRATCH@"
+PARTS, RESULTS, CACHE = f"{RUN}/parts", f"{SCRATCH}/results", f"{SCRATCH}/artifacts"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sbatch file. `commands` are arguments of `firstsight`, or of pytest where they begin with `suites`."""
+
+    name: str
+    told: str  # in a sentence
+    resources: Resources
+    commands: tuple[tuple[str, ...], ...]
+    tasks: tuple[str, ...] = ()  # an array's, by label; none: a single job
+    after: str | None = None
+    spread: bool = False  # the last command runs in several processes, over all nodes
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the command line of `firstsight submit` chooses beside pair and data."""
+
+    variants: Sequence[Variant]
+    seeds: int = 1
+    shards: int = 1
+    partition: str | None = None
+    seconds: int | None = None  # a limit for every job
+    nodes: int = 1
+    gpus: int = 1
+    random: bool = False
+    workloads: str | None = None  # what latency is measured of
+
+
+def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str]) -> tuple[Job, ...]:
+    """The jobs in their order; `chosen`: --pair and the arguments beside it that choose data and weights.
+
+    UsageError for numbers that make no sense, ClusterError for an unknown partition, ResourceError for what no GPU
+    holds.
+    """
+    for name, value in (("--seeds", ask.seeds), ("--shards", ask.shards), ("--nodes", ask.nodes), ("--gpus", ask.gpus)):
+        if value < 1:
+            raise UsageError(f"{name} {value}: at least 1")
+    where = ask.partition or site.gpu_partition
+    limit = ask.seconds or site.partition(where).time
+    pair_and_data, cache = tuple(chosen), ("--cache", CACHE)
+
+    def capped(resources: Resources) -> Resources:
+        return Resources(**{**vars(resources), "seconds": min(ask.seconds or resources.seconds, limit)})
+
+    make = ("make", *pair_and_data, *cache)
+    jobs = [
+        Job(
+            "check",
+            "Is all there that the chain reads: image, weights, clips, room on the disk?",
+            capped(fitted(LIGHT, site, site.cpu_partition, "check")),
+            (("ready", *pair_and_data, *cache, "--room", str(needs.disk)),),
+        )
+    ]
+
+    def add(job: Job) -> None:
+        jobs.append(Job(**{**vars(job), "after": jobs[-1].name}))
+
+    if ask.random or _is_made(pair):
+        told = "The teacher and the student's start: made, where they are not given."
+        need = needs.teacher
+        add(Job("teacher", told, capped(fitted(need, site, where, "teacher")), ((*make, "teacher", "undistilled"),)))
+    students = [] if ask.random else _students(ask)
+    if not ask.random and any(name.split(":")[0] != "finetuned" for name in students):
+        shards = tuple(str(number + 1) for number in range(ask.shards)) if ask.shards > 1 else ()
+        part = ("--shard", f"{TASK}/{TASKS}") if shards else ()
+        told = "The teacher answers what the student will learn from" + (
+            ", each task a shard of it." if shards else "."
+        )
+        need = needs.targets.over(ask.shards)
+        add(Job("targets", told, capped(fitted(need, site, where, "targets")), ((*make, *part, "targets"),), shards))
+    if students:
+        whole = (*make, "--shards", str(ask.shards), "targets")
+        resources = fitted(needs.distil, site, where, "distil", gpus=ask.gpus, nodes=ask.nodes)
+        add(
+            Job(
+                "distil",
+                "Every student: a task for each arm and seed. Stopped, it saves and goes on where it was.",
+                capped(resources),
+                (*((whole,) if ask.shards > 1 else ()), (*make, TASK)),
+                tuple(students),
+                spread=ask.nodes * ask.gpus > 1,
+            )
+        )
+    names = tuple(variant.name for variant in ask.variants)
+    worst = max((needs.suites[name] for name in names), key=lambda need: (need.gpu, need.flops))
+    seeds = ("--seeds", str(ask.seeds)) if ask.seeds > 1 else ()
+    asked = ("--workloads", ask.workloads) if ask.workloads else ()
+    suites = (
+        "suites",
+        *pair_and_data,
+        *cache,
+        *seeds,
+        *asked,
+        "--variants",
+        TASK,
+        "--results",
+        f"{PARTS}/{NUMBER}-{TASK}",
+    )
+    told = "Every variant on a GPU of its own: answers, times, memory."
+    add(Job("suites", told, capped(fitted(worst, site, where, "suites")), (suites,), names))
+    add(
+        Job(
+            "report",
+            "The variants' records become one; held against the run before; the page.",
+            capped(fitted(LIGHT, site, site.cpu_partition, "report")),
+            (("merge", PARTS, "--results", RESULTS, "--compare"),),
+        )
+    )
+    return tuple(jobs)
+
+
+def _is_made(pair: Pair) -> bool:
+    """Is a side of the pair trained here, or drawn?"""
+    return any(spec.weights is None or spec.training for spec in (pair.teacher, pair.student))
+
+
+def _students(ask: Ask) -> list[str]:
+    """The weights that variants are loaded from and that an arm of the experiment makes, of every seed."""
+    arms = dict.fromkeys(variant.weights for variant in ask.variants if variant.trained)
+    return [f"{arm}:{seed}" for arm in arms for seed in range(ask.seeds)]

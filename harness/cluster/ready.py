@@ -1,0 +1,53 @@
+"""Is all there that a run reads: weights whole and by digest, every clip, room on the disk. Nothing is made.
+
+for line in ready(pair, store, room=40_000_000_000): print(line)      # the first thing that is not there is raised
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.artifact import Store
+from harness.distill.origins import given
+from harness.errors import ResourceError, oneline
+from harness.pair import Pair
+from harness.qa.datasets import clips_in, is_read, require_media
+
+GB = 1e9
+
+
+def ready(pair: Pair, store: Store, *, random: bool = False, room: int = 0) -> Iterator[str]:
+    """A line for each thing that is there. ModelError, DataError or ResourceError, with what to do, for what is not."""
+    yield _room(store.root, room)
+    for side, spec in (("teacher", pair.teacher), ("student", pair.student)):
+        if random or spec.weights is None:
+            yield f"{side}: nothing to fetch, {'random weights' if random else 'made from nothing'}"
+        else:
+            yield f"{side}: {spec.weights}, sha256 {given(side, spec, store).digest}"
+    for split in pair.data.splits:
+        if is_read(pair.data):
+            require_media(pair.data, split)
+    counts = ", ".join(f"{split} {clips_in(pair.data, split)}" for split in pair.data.splits)
+    yield f"data: {pair.data.dataset}, clips: {counts}"
+
+
+def _room(folder: Path, room: int) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"1")
+        probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ResourceError(
+            f"{oneline(folder, 200)}: cannot be written ({error.strerror}): scratch in the cluster file is full, over "
+            "your quota, or not yours"
+        ) from None
+    if free < room:
+        raise ResourceError(
+            f"{oneline(folder, 200)}: {free / GB:.1f} GB free, and the artifacts of this run take about "
+            f"{room / GB:.1f} GB: free some, or name another scratch in the cluster file"
+        )
+    return f"room: {free / GB:.1f} GB free in {folder}, about {room / GB:.1f} GB needed"

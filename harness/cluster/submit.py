@@ -1,0 +1,130 @@
+"""A pair's chain, written into a run's folder and submitted.
+
+    run = prepared(pair, site, ask, chosen)      # files in <scratch>/runs/<pair>-<time>/
+    submitted(run)                               # name → SLURM's id; ClusterError where SLURM refuses
+
+What is submitted is what is written: `bash <run>/submit.sh` does the same without this program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artifact import is_disk_full
+from harness.cluster.chain import Ask, Job, chain
+from harness.cluster.resources import needs_of
+from harness.cluster.sbatch import CHAIN, Place, files
+from harness.cluster.site import Site
+from harness.errors import ClusterError, ResourceError, oneline
+from harness.pair import Pair
+from harness.variants import Variant
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATIENCE = 120  # seconds for sbatch, which waits for a busy controller
+_HINTS = (  # a part of what sbatch says, and what to do about it
+    ("invalid account", "name yours in the cluster file (account), or with --account; sacctmgr show user $USER -s"),
+    ("invalid partition", "name one that `sinfo -s` lists, in the cluster file or with --partition"),
+    ("requested node configuration", "the cluster file asks for more than a node has (cpus, memory, gpus, gpu)"),
+    ("generic resource", "the cluster file's gpu is none of this cluster's; `sinfo -o %G` lists them"),
+    ("time limit", "the cluster file's time is above the partition's; `sinfo -o '%P %l'` lists them"),
+    ("qos", "name one of yours in the cluster file (qos); sacctmgr show user $USER -s"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with a chain's files."""
+
+    folder: Path
+    jobs: tuple[Job, ...]
+
+
+def planned(pair: Pair, site: Site, ask: Ask, chosen: Sequence[str]) -> tuple[Job, ...]:
+    """The chain with its resources; nothing is written."""
+    needs = needs_of(pair, [variant.name for variant in ask.variants])
+    return chain(pair, needs, site, ask, chosen)
+
+
+def texts(run: Run, site: Site, pair: Pair, binds: Sequence[str]) -> Mapping[str, str]:
+    """Every file of the run by its name."""
+    place = Place(run.folder, CHECKOUT, site.python or sys.executable, tuple(binds))
+    told = {
+        "pair": pair.name,
+        "site": site.name,
+        "scratch": site.scratch,
+        "jobs": [
+            {"name": job.name, "tasks": list(job.tasks), "after": job.after, "told": job.told} for job in run.jobs
+        ],
+    }
+    return {**files(run.jobs, site, place, pair.name), CHAIN: json.dumps(told, indent=1) + "\n"}
+
+
+def new_folder(site: Site, pair: Pair) -> Path:
+    """Of a run that begins now."""
+    return site.root / "runs" / f"{pair.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def write(folder: Path, written: Mapping[str, str]) -> None:
+    """ClusterError or ResourceError where scratch cannot take them."""
+    try:
+        (folder / "logs").mkdir(parents=True)
+        for name, text in written.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            if text.startswith("#!"):
+                (folder / name).chmod(0o755)
+    except OSError as error:
+        if is_disk_full(error, folder):
+            raise ResourceError(
+                f"{folder}: scratch is full (or your quota is): free some; nothing was submitted"
+            ) from None
+        raise ClusterError(
+            f"{oneline(folder, 200)}: cannot be written ({error.strerror}): scratch in the cluster file is a folder of "
+            "yours that all nodes share; nothing was submitted"
+        ) from None
+
+
+def submit(folder: Path) -> dict[str, str]:
+    """Run the folder's submit.sh: job → id. ClusterError with sbatch's own words and what to do."""
+    # A job that submits has its own limits in SLURM_*, and sbatch would take them over.
+    calm = {name: value for name, value in os.environ.items() if not re.match(r"S(LURM|BATCH)_(?!CONF)", name)}
+    try:
+        done = subprocess.run(
+            ["bash", str(folder / "submit.sh")], capture_output=True, text=True, timeout=PATIENCE, env=calm
+        )
+    except subprocess.TimeoutExpired:
+        raise ClusterError(
+            f"sbatch did not answer within {PATIENCE} s; is the controller up? `scontrol ping`"
+        ) from None
+    if done.returncode:
+        said = oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 400)
+        if "command not found" in said:
+            raise ClusterError(
+                "no sbatch here: submit from a login node of the cluster, or see the files with --dry-run"
+            )
+        lowered = said.lower()
+        hint = next((hint for part, hint in _HINTS if part in lowered), None)
+        raise ClusterError(f"{said}{f': {hint}' if hint else ''}; nothing is left in the queue")
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+def binds_of(pair: Pair, pair_file: str) -> list[str]:
+    """Folders that an image must see beside scratch: the pair's own file, its weights, its data."""
+    found = [Path(pair_file).parent] if pair_file.startswith("/") else []
+    found += [Path(pair.data.path)] if pair.data.path else []
+    found += [
+        Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
+    ]
+    return [str(path) for path in found]
+
+
+def variants_of(variants: Sequence[Variant], random: bool) -> list[Variant]:
+    """With random weights nothing is trained or judged: controls have nothing to show."""
+    return [variant for variant in variants if not (random and variant.control)]

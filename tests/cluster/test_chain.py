@@ -1,0 +1,268 @@
+"""The whole chain by real SLURM on this machine, on the micro pair: a user submits, waits, and has a report.
+
+pytest tests/cluster/test_chain.py -m cluster        (root; apt-get install slurm-wlm munge)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from harness.record import load_run
+from harness.report.view import variants
+from tests.cluster.conftest import LoginNode, jobs_of, logs
+from tests.cluster.private_slurm import PrivateSlurm
+from tests.conftest import MICRO
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+CHOSEN = ("--variants", "baseline,int8,distilled", "--workloads", "headline")
+
+
+@pytest.fixture(scope="module")
+def home(slurm: PrivateSlurm, tmp_path_factory: pytest.TempPathFactory) -> LoginNode:
+    """A user whose scratch all tests of this module share."""
+    return LoginNode(slurm, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def first(home: LoginNode) -> Path:
+    """A run that has ended."""
+    run = home.submit(*CHOSEN)
+    home.ended(run)
+    return run
+
+
+def test_a_submitted_pair_ends_in_a_report(home: LoginNode, first: Path) -> None:
+    said = home.firstsight("status", str(first))
+    assert said.returncode == 0, said.stdout + logs(first)
+    assert "8 of 8 tasks done" in said.stdout
+    assert "student-distilled-" in said.stdout
+    report = next(Path(line.split()[1]) for line in said.stdout.splitlines() if line.startswith("report: "))
+    assert "not taken in turn" in report.read_text(), "variants of several jobs were not timed side by side"
+
+
+def test_its_record_is_as_one_from_outside(home: LoginNode, first: Path, lineage: Any) -> None:
+    """The same variants and rows, the same weights by digest, the same keys in every row."""
+    run = load_run(home.scratch / "results")
+    assert [view.name for view in variants(run)] == ["baseline", "int8", "distilled"]
+    digests = {role: digest for record in run.records for role, digest in record.artifacts.items()}
+    assert digests == {"teacher": lineage.teacher.digest, "distilled": lineage.student().digest}
+    assert run.commit.get("id") not in (None, "unversioned")
+    rows = json.loads(run.path.read_bytes())["benchmarks"]
+    apart = [row["extra_info"]["firstsight"]["details"].pop("apart") for row in rows]
+    assert len(apart) == len(rows) == len({row["fullname"] for row in rows})
+
+
+def test_the_student_is_the_very_same_as_outside(home: LoginNode, first: Path, lineage: Any) -> None:
+    ours = lineage.student().folder
+    theirs = home.scratch / "artifacts" / ours.name
+    names = sorted(path.name for path in ours.glob("*.safetensors"))
+    assert names
+    for name in names:
+        assert (theirs / name).read_bytes() == (ours / name).read_bytes()
+
+
+def test_a_second_submission_finds_what_the_first_made(home: LoginNode, first: Path) -> None:
+    store = home.scratch / "artifacts"
+    made = {path.name: (path / "artifact.json").stat().st_mtime_ns for path in store.glob("[a-z]*")}
+    run = home.submit(*CHOSEN)
+    assert run != first
+    home.slurm.wait(f"{jobs_of(run)['distil']}_0", "COMPLETED", seconds=120)
+    home.slurm.run("scancel", jobs_of(run)["suites"])
+    home.ended(run)
+    assert {path.name: (path / "artifact.json").stat().st_mtime_ns for path in store.glob("[a-z]*")} == made
+    said = home.firstsight("status", str(run))
+    assert "suites baseline" in said.stdout
+    assert "cancelled" in said.stdout
+
+
+# --- stopped, killed, lost ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The micro pair with a student that learns for a while."""
+    path = tmp_path_factory.mktemp("pairs") / "patient.yaml"
+    before, recipe, after = MICRO.read_text().partition("\nrecipe:\n")
+    text = (
+        before.replace("name: micro", "name: patient") + recipe + after.replace("  epochs: 2\n", "  epochs: 120\n", 1)
+    )
+    path.write_text(text.replace("  val_clips: 4\n\nfinetune", "  val_clips: 4\n  checkpoint_every: 3\n\nfinetune"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(patient: Path, slurm: PrivateSlurm, lineage: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student that nobody interrupted, made outside SLURM beside a teacher that is there."""
+    assert lineage.student()
+    store = tmp_path_factory.mktemp("undisturbed") / "artifacts"
+    shutil.copytree(lineage.store.root, store)
+    login = LoginNode(slurm, store.parent)
+    found = login.firstsight("make", "--pair", str(patient), "--cache", str(store), "distilled:0")
+    assert found.returncode == 0, found.stderr
+    return Path(found.stdout.split(": ")[1].strip())
+
+
+@pytest.fixture
+def training(login: LoginNode, lineage: Any, patient: Path, undisturbed: Path) -> tuple[LoginNode, Path, str]:
+    """A distil job that is in the middle of its steps; the login node, the run, the job's id."""
+    shutil.copytree(lineage.store.root, login.scratch / "artifacts")
+    run = login.submit("--variants", "baseline,distilled", pair=patient)
+    job = f"{jobs_of(run)['distil']}_0"
+    resume = login.scratch / "artifacts" / ".partial" / undisturbed.name / ".resume"
+    login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 120)
+    return login, run, job
+
+
+def usr1(slurm: PrivateSlurm, job: str) -> None:
+    slurm.run("scancel", "--signal=USR1", "--batch", job)
+
+
+def requeue(slurm: PrivateSlurm, job: str) -> None:
+    slurm.run("scontrol", "requeue", job)
+
+
+def preempt(slurm: PrivateSlurm, job: str) -> None:
+    for _ in slurm.nodes:
+        wrap = ["--wrap", "sleep 3", "--cpus-per-task=2", "--mem=1M", "--output=/dev/null"]
+        slurm.run("sbatch", "--partition=urgent", *wrap)
+
+
+def lose_node(slurm: PrivateSlurm, job: str) -> None:
+    told = slurm.run("scontrol", "show", "job", "-o", job).split()
+    node = next(word for word in told if word.startswith("NodeList=")).removeprefix("NodeList=")
+    slurm.node_dies(node)
+    slurm.until(lambda: slurm.state(job) != "RUNNING", "the job has left the node", 60)
+    slurm.node_returns(node)
+
+
+@pytest.mark.parametrize("interrupt", [usr1, requeue, preempt, lose_node])
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_student(
+    training: tuple[LoginNode, Path, str], undisturbed: Path, interrupt: Any
+) -> None:
+    login, run, job = training
+    interrupt(login.slurm, job)
+    login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
+    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
+    log = (run / "logs" / "distil-0.log").read_text()
+    assert log.count("── distil distilled:0") == 2, log
+    assert "restart 1" in log
+    assert "going on from what an interrupted run left" in log
+    same_student(login, undisturbed)
+    assert "distil distilled:0  done" in login.firstsight("status", str(run)).stdout
+
+
+def test_a_killed_training_fails_and_the_next_submission_goes_on(
+    training: tuple[LoginNode, Path, str], patient: Path, undisturbed: Path
+) -> None:
+    login, run, job = training
+    login.slurm.run("scancel", "--signal=KILL", "--full", job)
+    login.ended(run)
+    said = login.firstsight("status", str(run))
+    assert said.returncode == 1
+    assert f"read {run / 'logs' / 'distil-0.log'}" in said.stdout
+    assert "suites" in said.stdout.partition("not run for it: ")[2]
+    again = login.submit("--variants", "baseline,distilled", pair=patient)
+    login.slurm.wait(f"{jobs_of(again)['distil']}_0", "COMPLETED", seconds=240)
+    login.slurm.run("scancel", jobs_of(again)["suites"], check=False)
+    same_student(login, undisturbed)
+
+
+def same_student(login: LoginNode, undisturbed: Path) -> None:
+    made = login.scratch / "artifacts" / undisturbed.name
+    for path in undisturbed.glob("*.safetensors"):
+        assert (made / path.name).read_bytes() == path.read_bytes()
+
+
+def test_two_nodes_distil_together(login: LoginNode, lineage: Any) -> None:
+    """srun accelerate launch: sums in another order, so nearly the same student, under the same digest."""
+    ours = lineage.student().folder
+    shutil.copytree(lineage.store.root, login.scratch / "artifacts")
+    shutil.rmtree(login.scratch / "artifacts" / ours.name)
+    run = login.submit("--variants", "baseline,distilled", "--nodes", "2")
+    job = f"{jobs_of(run)['distil']}_0"
+    assert login.slurm.wait(job, "COMPLETED", "FAILED", seconds=240) == "COMPLETED", logs(run)
+    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
+    assert "NumNodes=2" in login.slurm.run("scontrol", "show", "job", "-o", job)
+    for path in ours.glob("*.safetensors"):
+        a, b = load_file(path), load_file(login.scratch / "artifacts" / ours.name / path.name)
+        apart = torch.cat([(b[name] - tensor).flatten() for name, tensor in a.items()]).norm()
+        assert apart < 0.01 * torch.cat([tensor.flatten() for tensor in a.values()]).norm()
+
+
+def test_two_nodes_that_are_stopped_save_and_go_on_together(
+    login: LoginNode, lineage: Any, patient: Path, undisturbed: Path
+) -> None:
+    shutil.copytree(lineage.store.root, login.scratch / "artifacts")
+    run = login.submit("--variants", "baseline,distilled", "--nodes", "2", pair=patient)
+    job = f"{jobs_of(run)['distil']}_0"
+    resume = login.scratch / "artifacts" / ".partial" / undisturbed.name / ".resume"
+    login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 120)
+    usr1(login.slurm, job)
+    login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
+    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
+    log = (run / "logs" / "distil-0.log").read_text()
+    assert "── saved; requeued, to go on where it was" in log
+    assert "restart 1" in log
+    assert (login.scratch / "artifacts" / undisturbed.name / "model.safetensors").is_file(), log
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------
+
+
+def test_a_failing_stage_stops_what_follows_and_says_which_log_to_read(login: LoginNode, tmp_path: Path) -> None:
+    pair = tmp_path / "micro.yaml"
+    shutil.copy(MICRO, pair)
+    run = login.submit(pair=pair)
+    pair.unlink()  # before the first job has read it
+    login.ended(run)
+    said = login.firstsight("status", str(run))
+    assert said.returncode == 1
+    assert "check failed: exit code 2: firstsight: " in said.stdout
+    assert "no such pair file" in said.stdout
+    assert f"read {run / 'logs' / 'check.log'}" in said.stdout
+    assert said.stdout.count("after check, which failed") + said.stdout.count("cancelled") >= 1
+    assert not (login.scratch / "artifacts").exists() or not any((login.scratch / "artifacts").glob("teacher*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--partition", "shrt"), "unknown partition 'shrt': did you mean short?"),
+        (("--partition", "gone"), "invalid partition specified: gone"),
+        (("--partition", "closed"), "name yours in the cluster file (account)"),
+        (("--time", "12"), '--time is a time in quotes, "12:00:00"'),
+        (("--shards", "0"), "--shards 0: at least 1"),
+        (("--gpus", "9"), "9 GPUs a node, but the cluster file tells of none in short"),
+        (("--nodes", "9"), "distil: sbatch refused: "),
+    ],
+)
+def test_what_cannot_be_submitted_is_one_line_and_leaves_nothing(
+    login: LoginNode, arguments: tuple[str, ...], said: str
+) -> None:
+    found = login.firstsight("submit", "--pair", str(MICRO), *arguments)
+    assert found.returncode == 2, found.stdout
+    assert found.stderr.count("\n") == 1
+    assert said.lower() in found.stderr.lower()
+    assert not login.slurm.run("squeue", "-h")
+
+
+def test_a_full_scratch_is_told_before_anything_is_trained(slurm: PrivateSlurm, tmp_path: Path) -> None:
+    login = LoginNode(slurm, tmp_path)
+    login.scratch.mkdir()
+    if os.system(f"mount -t tmpfs -o size=4m tmpfs {login.scratch} 2>/dev/null"):
+        pytest.skip("no small file system can be mounted here")
+    try:
+        run = login.submit()
+        login.ended(run)
+        said = login.firstsight("status", str(run)).stdout
+        assert "GB free, and the artifacts of this run take about" in said
+    finally:
+        os.system(f"umount -l {login.scratch}")
