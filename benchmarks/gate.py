@@ -30,7 +30,7 @@ from harness.measure.environment import environment
 from harness.measure.latency import latency
 from harness.measure.replicates import replicates
 from harness.measure.timing import HOW, ROWS, Workload
-from harness.measure.worker import MOST_WARMUP, Job, Loading
+from harness.measure.worker import LEAST_SECONDS, MOST_WARMUP, Job, Loading
 from harness.pair import Latency, load_pair
 from harness.qa.datasets import load_lexicon
 from harness.record import Record, Run
@@ -119,6 +119,7 @@ def timed(folder: Path, file: Path, sleep_ms: float | None) -> None:
         most_warmup=MOST_WARMUP,
         ceilings=False,
         energy=False,
+        least_seconds=LEAST_SECONDS,
     )
     os.environ.pop(SLOWER, None)
     if sleep_ms:
@@ -139,13 +140,16 @@ def timed(folder: Path, file: Path, sleep_ms: float | None) -> None:
 
 
 def slowed(kind: type[Architecture], folder: Path, device: torch.device, told: Mapping[str, Any]) -> Architecture:
-    """The variant with a sleep inside decode; awake for the last of it, so that it is as long as told."""
+    """The variant with a sleep inside decode; awake for the last of it, so that it is as long as told, and for all of
+    one that is shorter than the system's clock can sleep.
+    """
     model, seconds = kind.load(folder, device=device, told=told), float(os.environ[SLOWER]) / 1e3
     decode = model.decode_one_token
 
     def slower(*arguments: Any) -> Any:
         until = time.perf_counter() + seconds
-        time.sleep(max(0.0, seconds - 1e-4))  # a sleep lasts up to 0.1 ms longer
+        if seconds > 1e-4:
+            time.sleep(seconds - 1e-4)  # a sleep lasts up to 0.1 ms longer
         while time.perf_counter() < until:
             pass
         return decode(*arguments)

@@ -35,7 +35,7 @@ from harness.measure.nvml import card_of
 from harness.measure.replicates import Replicates, Timed, replicates
 from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import HOW, Workload
-from harness.measure.worker import MOST_WARMUP, Job, Loading
+from harness.measure.worker import LEAST_SECONDS, MOST_WARMUP, Job, Loading
 from harness.measure.workloads import load_workloads
 from harness.options import (
     Options,
@@ -266,6 +266,7 @@ class Doorway:
             most_warmup=0 if smoke else MOST_WARMUP,
             ceilings=not smoke,
             energy=not smoke,
+            least_seconds=0.0 if smoke else LEAST_SECONDS,
         )
         self.release()
         with self._watcher.start("latency") as tell:

@@ -291,7 +291,9 @@ class Latency(Section):
     """How time is measured."""
 
     processes: Count = Field(7, description="processes that time every variant, one after another")
-    rounds: Count = Field(12, description="measured rounds of each process")
+    rounds: Count = Field(
+        12, description="measured rounds of each process, at least; of rounds of a few ms up to four times as many"
+    )
     warmup_rounds: int = Field(5, ge=0, description="rounds before them, at least; more until they are steady")
     threads: Count | None = Field(None, description="CPU threads of a model; default: as many as torch takes")
     new_tokens: int = Field(8, ge=2, description="tokens decoded each round; inter-token latency needs two")

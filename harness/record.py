@@ -92,6 +92,10 @@ class Measurement:
         """The samples of the processes that have any, for those who ask nothing of their places."""
         return tuple(filter(None, self.by_process_ruled() if ruled else self.by_process()))
 
+    def rulers(self) -> tuple[tuple[float, ...], ...]:
+        """Beside each of `processes` what the ruler took around its samples; empty without a ruler."""
+        return tuple(filter(None, self._parted(self.ruler))) if self.ruler else ()
+
     def _parted(self, samples: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
         found, at = [], 0
         for size in self.groups or ((len(samples),) if samples else ()):

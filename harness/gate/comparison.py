@@ -4,14 +4,16 @@ compared = compare(before, after, Terms(across=parse_across("driver"), only_comm
 compared.exit_code        # 1 a row regressed; 3 none did but one cannot be told; 0 otherwise
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean, median
 
 from harness.errors import UsageError, oneline
 from harness.gate.comparable import require_comparable, retrained
 from harness.gate.judge import Judged, Margins, Verdict, judge
 from harness.gate.noise import Floor, noise_floor
-from harness.gate.rows import Key, Side, matched, rulers
+from harness.gate.rows import Key, Row, Side, matched, rulers
 from harness.record import Measurement, Run
 from harness.report import figures
 
@@ -76,11 +78,21 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     if len(held) > 1:
         notes.append("times are raw, held against no ruler or against two: drift of the machine is in the ratios")
     elif ruled:
-        notes.append("times: each round over what a fixed piece of work took around it, so that B/A is of the code")
+        notes.append(f"times: B/A at one pace of the machine, by fixed work around each round, which {_pace(rows)}")
     elif held - {""}:  # a ruler of another device, or of another torch, would divide the very difference away
         notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
     told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in rows if row.kind is None)
     return Comparison(a, b, judge(rows, floor, terms.margins), told, floor, tuple(notes))
+
+
+def _pace(rows: Sequence[Row]) -> str:
+    """How fast the machine was in B beside A, by the ruler alone."""
+    timed = [row for row in rows if row.a.measurement.ruler and row.b.measurement.ruler]
+    logs = [[math.log(median(side.measurement.ruler)) for side in sides] for sides in ((r.a, r.b) for r in timed)]
+    change = math.expm1(fmean(b - a for a, b in logs))
+    if abs(change) < 0.005:
+        return "took as long in both runs"
+    return f"took {abs(change):.0%} {'longer' if change > 0 else 'less'} in B"
 
 
 def _raw(side: Side) -> Side:

@@ -1,11 +1,11 @@
 """What became of each row: regressed, improved, same, or cannot tell, with the reason for the last.
 
-Time and energy: the ratio B/A over processes (Welch's t on their log medians); of times, each round held against the
-ruler around it (`harness/measure/ruler.py`), so that a slower minute of the machine is not taken for slower code. It is
-called where Holm's p over all rows of the comparison is below 5 % and the ratio is beyond the noise floor. Not called,
-it is the same when its 95 % interval ends within the margin; else it cannot be told. Memory is one value without
-interval: called beyond the floor and 2 %. Shares: the difference of paired answers, clustered by clip; the same answers
-are the same exactly.
+Time and energy: the ratio B/A over processes (Welch's t on their log medians); of times with a ruler beside them
+(`harness/measure/ruler.py`) at one pace of the machine (`harness/stats/adjusted.py`), so that a slower minute is not
+taken for slower code. It is called where Holm's p over all rows of the comparison is below 5 % and the ratio is beyond
+the noise floor. Not called, it is the same when its 95 % interval ends within the margin; else it cannot be told.
+Memory is one value without interval: called beyond the floor and 2 %. Shares: the difference of paired answers,
+clustered by clip; the same answers are the same exactly.
 """
 
 import math
@@ -20,6 +20,7 @@ from harness.gate.noise import Floor, size_words
 from harness.gate.rows import Key, Row
 from harness.record import Measurement
 from harness.stats import Estimate, difference_interval, mcnemar_clustered
+from harness.stats.adjusted import adjusted_ratio, adjusted_ratio_p
 from harness.stats.multiple import holm
 from harness.stats.replicates import replicate_ratio, replicate_ratio_p
 
@@ -97,9 +98,12 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         return _share(row, kind)
     if min(a.value, b.value, *a.samples, *b.samples) <= 0:
         return _Weighed(row, kind, why="a value is not above zero, so that there is no ratio; measure again")
-    ours, theirs = a.processes(ruled=True), b.processes(ruled=True)  # raw where the comparison took the rulers away
+    ours, theirs = a.processes(ruled=False), b.processes(ruled=False)
     counts = {"A": len(ours), "B": len(theirs)}
     if min(counts.values()) >= LEAST_PROCESSES:
+        if a.ruler and b.ruler:  # the comparison takes the rulers away where times are to be raw
+            told = theirs, b.rulers(), ours, a.rulers()
+            return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal)
         estimate = replicate_ratio(theirs, ours, paired=False)
         return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal)
     if kind == "memory":

@@ -22,8 +22,10 @@ from harness.gate.comparable import differences, retrained
 from harness.gate.gated import Kind
 from harness.gate.rows import Side, gated_kind, rulers, sides
 from harness.gate.storage import runs_below, storage_of
-from harness.record import Run
+from harness.record import Measurement, Run
 from harness.report.view import dig
+from harness.stats.adjusted import adjusted_log_ratio
+from harness.stats.replicates import Groups
 
 MOST = 30  # of the runs beside them, the newest are looked at
 HOW_TO_MEND = "run `pytest suites` twice on one commit"
@@ -128,12 +130,13 @@ def _told_pairs(runs: Sequence[Run], ruler: Set[str] | None) -> list[tuple[Run, 
 
 def _between(pairs: Sequence[tuple[Run, Run]], ruled: bool) -> Floor:
     largest: dict[str, float] = {}
-    centres = {id(run): _centres(run, ruled) for pair in pairs for run in pair}
+    found = {id(run): _rows(run) for pair in pairs for run in pair}
     for one, other in pairs:
-        ours, theirs = centres[id(one)], centres[id(other)]
+        ours, theirs = found[id(one)], found[id(other)]
         for key in ours.keys() & theirs.keys():
-            (metric, _), value = key, abs(ours[key] - theirs[key])
-            largest[metric] = max(largest.get(metric, 0.0), value)
+            (metric, _), value = key, _apart(ours[key], theirs[key], ruled)
+            if value is not None:
+                largest[metric] = max(largest.get(metric, 0.0), value)
     names = tuple((_name(one), _name(other)) for one, other in pairs)
     return Floor(_in_order(largest, pairs[0][0]), names, within=False)
 
@@ -142,27 +145,42 @@ def _within(runs: Sequence[Run], ruled: bool) -> Floor:
     largest: dict[str, float] = {}
     for run in runs:
         for side, _ in _gated(run):
-            groups = side.measurement.processes(ruled=ruled)
+            measurement = side.measurement
+            groups, beside = measurement.processes(ruled=False), measurement.rulers() if ruled else ()
             if len(groups) >= 2:
-                metric = side.measurement.metric
-                value = abs(_log_centre(groups[::2]) - _log_centre(groups[1::2]))
-                largest[metric] = max(largest.get(metric, 0.0), value)
+                value = abs(_log_ratio(groups[::2], groups[1::2], beside[::2], beside[1::2]))
+                largest[measurement.metric] = max(largest.get(measurement.metric, 0.0), value)
     return Floor(_in_order(largest, runs[0]), (), within=True)
 
 
-def _centres(run: Run, ruled: bool) -> dict[tuple[str, str], float]:
-    """What a row is compared by: the log of its centre, for shares the value itself."""
-    found = {}
-    for side, kind in _gated(run):
-        measurement, value = side.measurement, side.measurement.value
-        row = f"{side.record.variant} {sorted(side.record.workload.items())}"
-        if kind == "share" and value is not None:
-            found[measurement.metric, row] = value
-        elif len(groups := measurement.processes(ruled=ruled)) >= 2:
-            found[measurement.metric, row] = _log_centre(groups)
-        elif value is not None and value > 0:
-            found[measurement.metric, row] = math.log(value)
-    return found
+def _rows(run: Run) -> dict[tuple[str, str], tuple[Measurement, Kind]]:
+    return {
+        (side.measurement.metric, f"{side.record.variant} {sorted(side.record.workload.items())}"): (
+            side.measurement,
+            kind,
+        )
+        for side, kind in _gated(run)
+    }
+
+
+def _apart(one: tuple[Measurement, Kind], other: tuple[Measurement, Kind], ruled: bool) -> float | None:
+    """How far apart a row's two values are, as rows are compared: a log ratio, for shares the difference itself."""
+    (ours, kind), (theirs, _) = one, other
+    assert ours.value is not None
+    assert theirs.value is not None
+    if kind == "share":
+        return abs(ours.value - theirs.value)
+    a, b = ours.processes(ruled=False), theirs.processes(ruled=False)
+    if min(len(a), len(b)) >= 2:
+        beside = (ours.rulers(), theirs.rulers()) if ruled else ((), ())
+        return abs(_log_ratio(a, b, *beside))
+    return abs(math.log(ours.value / theirs.value)) if min(ours.value, theirs.value) > 0 else None
+
+
+def _log_ratio(a: Groups, b: Groups, a_rulers: Groups, b_rulers: Groups) -> float:
+    if a_rulers and b_rulers and min(len(a), len(b)) >= 2:
+        return adjusted_log_ratio(a, a_rulers, b, b_rulers).value
+    return _log_centre(a) - _log_centre(b)
 
 
 def _gated(run: Run) -> Iterator[tuple[Side, Kind]]:

@@ -32,7 +32,7 @@ class RatioP(NamedTuple):
     non_inferior: float
 
 
-class _LogRatio(NamedTuple):
+class LogRatio(NamedTuple):
     """log(a/b), its standard error over processes, and the degrees of freedom of that error (0: not known)."""
 
     value: float
@@ -49,12 +49,12 @@ def replicate_interval(groups: Groups, confidence: float = 0.95) -> Estimate:
     agree to the last digit give an interval without width. ValueError for no processes, a process without rounds,
     a sample that is not positive and finite.
     """
-    logs = _log_medians(groups)
+    logs = log_medians(groups)
     _check(confidence)
     if len(logs) == 1:
         return percentile([float(x) for x in groups[0]], 0.5, confidence)
     error = math.sqrt(float(logs.var(ddof=1)) / len(logs))
-    return _around(_LogRatio(float(logs.mean()), error, len(logs) - 1), confidence)
+    return interval_of(LogRatio(float(logs.mean()), error, len(logs) - 1), confidence)
 
 
 def replicate_ratio(a_groups: Groups, b_groups: Groups, *, paired: bool, confidence: float = 0.95) -> Estimate:
@@ -70,7 +70,7 @@ def replicate_ratio(a_groups: Groups, b_groups: Groups, *, paired: bool, confide
     _check(confidence)
     if found.freedom == 0:
         return ratio_interval(list(a_groups[0]), list(b_groups[0]), confidence=confidence)
-    return _around(found, confidence)
+    return interval_of(found, confidence)
 
 
 def replicate_ratio_p(a_groups: Groups, b_groups: Groups, *, paired: bool, margin: float = 0.05) -> RatioP:
@@ -83,7 +83,11 @@ def replicate_ratio_p(a_groups: Groups, b_groups: Groups, *, paired: bool, margi
     """
     if not 0 <= margin < math.inf:
         raise ValueError(f"a margin of {margin}")
-    found = _log_ratio(a_groups, b_groups, paired)
+    return p_of(_log_ratio(a_groups, b_groups, paired), margin)
+
+
+def p_of(found: LogRatio, margin: float) -> RatioP:
+    """Both p of a log ratio by its t."""
     if found.freedom == 0:
         return RatioP(1.0, 1.0)
     beyond = found.value - math.log1p(margin)
@@ -93,39 +97,40 @@ def replicate_ratio_p(a_groups: Groups, b_groups: Groups, *, paired: bool, margi
     return RatioP(equal, float(distributions.t.cdf(beyond / found.error, found.freedom)))
 
 
-def _log_ratio(a_groups: Groups, b_groups: Groups, paired: bool) -> _LogRatio:
-    a, b = _log_medians(a_groups), _log_medians(b_groups)
+def _log_ratio(a_groups: Groups, b_groups: Groups, paired: bool) -> LogRatio:
+    a, b = log_medians(a_groups), log_medians(b_groups)
     if paired:
         if len(a) != len(b):
             raise ValueError(f"{len(a)} and {len(b)} processes cannot be paired")
         difference = a - b
         if len(difference) == 1:
-            return _LogRatio(float(difference[0]), 0.0, 0)
+            return LogRatio(float(difference[0]), 0.0, 0)
         error = math.sqrt(float(difference.var(ddof=1)) / len(difference))
-        return _LogRatio(float(difference.mean()), _without_dust(error), len(difference) - 1)
+        return LogRatio(float(difference.mean()), without_dust(error), len(difference) - 1)
     value = float(a.mean() - b.mean())
     if len(a) == 1 and len(b) == 1:
-        return _LogRatio(value, 0.0, 0)
+        return LogRatio(value, 0.0, 0)
     if len(a) == 1 or len(b) == 1:
         several = b if len(a) == 1 else a
         error = math.sqrt(float(several.var(ddof=1)) * (1 + 1 / len(several)))
-        return _LogRatio(value, _without_dust(error), len(several) - 1)
+        return LogRatio(value, without_dust(error), len(several) - 1)
     spread_a, spread_b = float(a.var(ddof=1)) / len(a), float(b.var(ddof=1)) / len(b)
-    error = _without_dust(math.sqrt(spread_a + spread_b))
+    error = without_dust(math.sqrt(spread_a + spread_b))
     if error == 0:
-        return _LogRatio(value, 0.0, len(a) + len(b) - 2)
+        return LogRatio(value, 0.0, len(a) + len(b) - 2)
     # Shares of the sum, as squares of spreads of nearly equal processes fall below the smallest number.
     share = spread_a / (spread_a + spread_b)
     freedom = 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
-    return _LogRatio(value, error, freedom)
+    return LogRatio(value, error, freedom)
 
 
-def _without_dust(error: float) -> float:
+def without_dust(error: float) -> float:
     """Zero where only rounding of the logarithms differs: equal processes have no spread."""
     return error if error > 1e-14 else 0.0
 
 
-def _log_medians(groups: Groups) -> Floats:
+def log_medians(groups: Groups) -> Floats:
+    """One observation a process. ValueError for no processes, one without rounds, samples that are not positive."""
     if not len(groups):
         raise ValueError("no processes")
     medians = []
@@ -139,7 +144,8 @@ def _log_medians(groups: Groups) -> Floats:
     return np.log(np.asarray(medians, dtype=np.float64))
 
 
-def _around(found: _LogRatio, confidence: float) -> Estimate:
+def interval_of(found: LogRatio, confidence: float) -> Estimate:
+    """The ratio with its interval by Student's t."""
     half = found.error * float(distributions.t.ppf((1 + confidence) / 2, found.freedom))
     return Estimate(math.exp(found.value), math.exp(found.value - half), math.exp(found.value + half))
 

@@ -109,3 +109,25 @@ def in_a_minute(base: Run, slower: float, ruler: str = "1") -> Run:
 def elsewhere(run: Run, **environment: Any) -> Run:
     """The run as if measured on something else."""
     return replace(run, environment={**run.environment, **environment})
+
+
+def in_minutes(base: Run, seed: int, *, drift: float = 0.03, exponent: float = 1.5) -> Run:
+    """The run on a machine whose pace is another in every process, 2 % about a pace that is `drift` from run to run;
+    rows follow it by `exponent`, and each process's ruler says what it is, but for 0.3 %.
+    """
+    dice = np.random.default_rng([seed, 1])
+    middle = drift * dice.standard_normal()
+
+    def held(m: Measurement) -> Measurement:
+        if not m.samples:
+            return m
+        paces = np.repeat(middle + 0.02 * dice.standard_normal(len(m.groups)), m.groups)
+        noise = np.repeat(0.003 * dice.standard_normal(len(m.groups)), m.groups)
+        samples = np.asarray(m.samples) * np.exp(exponent * paces)
+        value = float(np.median(samples))
+        ruler = tuple((1e-3 * np.exp(paces + noise)).tolist())
+        return replace(m, samples=tuple(samples.tolist()), ruler=ruler, value=value, low=value, high=value)
+
+    told = {"rounds": {"ruler": "2"}}
+    records = tuple(replace(r, measurements=tuple(map(held, r.measurements)), details=told) for r in base.records)
+    return replace(base, records=records)

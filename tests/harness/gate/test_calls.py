@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.gate import compare
-from harness.stats import replicates
-from tests.harness.gate.made import run
+from harness.stats import adjusted, replicates
+from tests.harness.gate.made import in_minutes, run
 
 PAIRS, SLOWED = 400, 60
 
@@ -16,8 +16,9 @@ PAIRS, SLOWED = 400, 60
 def medians_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same medians, of all processes of a row in one call: a process at a time takes twice as long."""
     groups = [[1.0, 2.0, 4.0], [3.0, 5.0, 9.0]]
-    assert at_once(groups).tolist() == replicates._log_medians(groups).tolist()
-    monkeypatch.setattr(replicates, "_log_medians", at_once)
+    assert at_once(groups).tolist() == replicates.log_medians(groups).tolist()
+    monkeypatch.setattr(replicates, "log_medians", at_once)
+    monkeypatch.setattr(adjusted, "log_medians", at_once)
 
 
 def at_once(groups: replicates.Groups) -> replicates.Floats:
@@ -32,3 +33,19 @@ def test_equals_are_called_a_regression_in_at_most_one_of_twenty_comparisons() -
 def test_decode_slowed_by_five_percent_is_called() -> None:
     codes = [compare(run(2 * i), run(2 * i + 1, slower={"itl": 1.05})).exit_code for i in range(1000, 1000 + SLOWED)]
     assert codes.count(1) / SLOWED >= 0.95, f"{codes.count(1)} of {SLOWED}"
+
+
+def drifting(seed: int, slower: float = 1.0) -> int:
+    """The gate's exit code for two runs on a machine whose pace rows follow by another exponent than the ruler does."""
+    before, after = run(2 * seed), run(2 * seed + 1, slower={"itl": slower})
+    return compare(in_minutes(before, 2 * seed), in_minutes(after, 2 * seed + 1)).exit_code
+
+
+def test_on_a_machine_that_drifts_equals_are_called_no_more_often() -> None:
+    called = sum(drifting(seed) == 1 for seed in range(200))
+    assert called / 200 <= 0.05, f"{called} of 200"
+
+
+def test_on_a_machine_that_drifts_decode_slowed_by_five_percent_is_still_called() -> None:
+    called = sum(drifting(seed, slower=1.05) == 1 for seed in range(1000, 1000 + SLOWED))
+    assert called / SLOWED >= 0.9, f"{called} of {SLOWED}"

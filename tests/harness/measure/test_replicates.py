@@ -200,6 +200,12 @@ def test_a_job_is_the_same_after_its_journey(micro: Any) -> None:
     }
 
 
+@pytest.mark.parametrize(("least_seconds", "rounds"), [(0.0, 2), (1e9, 8)])
+def test_of_short_rounds_there_are_more(micro: Any, loadings, least_seconds: float, rounds: int) -> None:
+    line, _ = worker.work(job(micro, loadings[1], rounds=2, least_seconds=least_seconds))
+    assert len(line["rounds"]) == rounds
+
+
 def test_a_variant_that_cannot_be_loaded_does_not_stop_the_others(micro: Any, loadings, tmp_path: Path) -> None:
     gone = replace(loadings[0], variant="int8", folder=str(tmp_path / "gone"))
     lines = list(worker.work(job(micro, gone, loadings[1], rounds=1)))
