@@ -106,7 +106,7 @@ def _site(options: argparse.Namespace) -> Site:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from harness.cluster.chain import Ask
+    from harness.cluster.chain import RUN, Ask
     from harness.cluster.site import parse_time
     from harness.cluster.submit import Run, binds_of, new_folder, planned, submit, texts, variants_of, write
     from harness.options import absolute_arguments, is_random_asked, open_pair, require_meaning
@@ -130,9 +130,13 @@ def _submit(options: argparse.Namespace) -> int:
         random=random,
         workloads=_workloads(options.workloads),
     )
-    arguments = absolute_arguments(options)
+    arguments, own = absolute_arguments(options), {}
+    if arguments[1].startswith("/"):  # what is submitted is what runs, whatever becomes of the file meanwhile
+        name = f"{pair.name}.yaml"
+        own[name] = Path(arguments[1]).read_text(encoding="utf-8")
+        arguments[1] = f"{RUN}/{name}"
     run = Run(new_folder(site, pair), planned(pair, site, ask, arguments))
-    written = texts(run, site, pair, binds_of(pair, arguments[1]))
+    written = {**own, **texts(run, site, pair, binds_of(pair))}
     if options.dry_run:
         for name, text in written.items():
             if name.endswith((".sbatch", "submit.sh")):

@@ -109,17 +109,8 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     worst = max((needs.suites[name] for name in names), key=lambda need: (need.gpu, need.flops))
     seeds = ("--seeds", str(ask.seeds)) if ask.seeds > 1 else ()
     asked = ("--workloads", ask.workloads) if ask.workloads else ()
-    suites = (
-        "suites",
-        *pair_and_data,
-        *cache,
-        *seeds,
-        *asked,
-        "--variants",
-        TASK,
-        "--results",
-        f"{PARTS}/{NUMBER}-{TASK}",
-    )
+    places = ("--variants", TASK, "--results", f"{PARTS}/{NUMBER}-{TASK}")
+    suites = ("suites", *_joined((*pair_and_data, *cache, *seeds, *asked, *places)))
     told = "Every variant on a GPU of its own: answers, times, memory."
     add(Job("suites", told, capped(fitted(worst, site, where, "suites")), (suites,), names))
     add(
@@ -131,6 +122,11 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
         )
     )
     return tuple(jobs)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """--name=value: pytest takes a path that stands alone for a folder of tests."""
+    return [f"{name}={value}" for name, value in zip(arguments[::2], arguments[1::2], strict=True)]
 
 
 def _is_made(pair: Pair) -> bool:

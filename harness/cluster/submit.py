@@ -115,10 +115,9 @@ def submit(folder: Path) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
-def binds_of(pair: Pair, pair_file: str) -> list[str]:
-    """Folders that an image must see beside scratch: the pair's own file, its weights, its data."""
-    found = [Path(pair_file).parent] if pair_file.startswith("/") else []
-    found += [Path(pair.data.path)] if pair.data.path else []
+def binds_of(pair: Pair) -> list[str]:
+    """Folders that an image must see beside scratch: the pair's weights, its data."""
+    found = [Path(pair.data.path).expanduser().absolute()] if pair.data.path else []
     found += [
         Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
     ]

@@ -217,11 +217,9 @@ def test_two_nodes_that_are_stopped_save_and_go_on_together(
 # --- what goes wrong -------------------------------------------------------------------------------------
 
 
-def test_a_failing_stage_stops_what_follows_and_says_which_log_to_read(login: LoginNode, tmp_path: Path) -> None:
-    pair = tmp_path / "micro.yaml"
-    shutil.copy(MICRO, pair)
-    run = login.submit(pair=pair)
-    pair.unlink()  # before the first job has read it
+def test_a_failing_stage_stops_what_follows_and_says_which_log_to_read(login: LoginNode) -> None:
+    run = login.submit()
+    (run / "micro.yaml").unlink()  # before the first job has read it
     login.ended(run)
     said = login.firstsight("status", str(run))
     assert said.returncode == 1
