@@ -65,6 +65,7 @@ def add_commands(commands: Any, data_options: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     status.add_argument("run_path", nargs="?", type=Path, metavar="RUN", help="a run's folder (default: the newest)")
+    status.add_argument("--squeue", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # of containers/firstsight
     _cluster_option(status)
     status.set_defaults(run=_status)
 
@@ -167,7 +168,7 @@ def _status(options: argparse.Namespace) -> int:
     from harness.cluster.status import newest_run, render, status_of
 
     run = options.run_path or newest_run(Path(_site(options).scratch) / "runs")
-    found = status_of(run)
+    found = status_of(run, options.squeue.read_text(encoding="utf-8") if options.squeue else None)
     print(render(found))
     return 1 if found.failed else 0
 
