@@ -109,13 +109,24 @@ def _site(options: argparse.Namespace) -> Site:
 def _submit(options: argparse.Namespace) -> int:
     from harness.cluster.chain import RUN, Ask
     from harness.cluster.site import parse_time
-    from harness.cluster.submit import Run, binds_of, new_folder, planned, submit, texts, variants_of, write
+    from harness.cluster.submit import (
+        Run,
+        binds_of,
+        new_folder,
+        planned,
+        require_whole_paths,
+        submit,
+        texts,
+        variants_of,
+        write,
+    )
     from harness.options import absolute_arguments, is_random_asked, open_pair, require_meaning
     from harness.variants import chosen
 
     pair, random = open_pair(options), is_random_asked(options)
     require_meaning(pair, random)
     site = _site(options)
+    require_whole_paths(pair)
     try:
         seconds = None if options.time is None else parse_time(options.time)
     except ValueError as error:

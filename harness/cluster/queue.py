@@ -63,7 +63,7 @@ def parse_sacct(text: str) -> list[Queued]:
 
 
 def queued(jobs: Sequence[str], squeue: str | None = None) -> dict[str, Queued] | None:
-    """What SLURM knows of these jobs and of their tasks; None where it cannot be asked. `squeue`: what it said already."""
+    """What SLURM knows of these jobs and their tasks; None where it cannot be asked. `squeue`: what that has said."""
     found: dict[str, Queued] = {}
     if jobs:
         ids = ",".join(jobs)

@@ -100,8 +100,10 @@ def submit(folder: Path) -> dict[str, str]:
             ["bash", str(folder / "submit.sh")], capture_output=True, text=True, timeout=PATIENCE, env=calm
         )
     except subprocess.TimeoutExpired:
+        left = " ".join(line.split(" ")[1] for line in _lines(folder / "jobs"))
         raise ClusterError(
             f"sbatch did not answer within {PATIENCE} s; is the controller up? `scontrol ping`"
+            + (f"; submitted before that: scancel {left}" if left else "")
         ) from None
     if done.returncode:
         said = oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 400)
@@ -122,6 +124,23 @@ def binds_of(pair: Pair) -> list[str]:
         Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
     ]
     return [str(path) for path in found]
+
+
+def require_whole_paths(pair: Pair) -> None:
+    """ClusterError for a path of the pair file that holds in this folder only: jobs run elsewhere."""
+    for key, path in (
+        ("data.path", pair.data.path),
+        ("teacher.weights", pair.teacher.weights),
+        ("student.weights", pair.student.weights),
+    ):
+        if path and not Path(path).expanduser().is_absolute() and Path(path).exists():
+            raise ClusterError(
+                f"{pair.name}: {key}: {oneline(path, 100)} is relative, and jobs run elsewhere; write it out"
+            )
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
 def variants_of(variants: Sequence[Variant], random: bool) -> list[Variant]:

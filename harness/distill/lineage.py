@@ -151,7 +151,8 @@ class Lineage:
             found = [self.targets_shard(split, shown, number, shards) for number in range(1, shards + 1)]
             parts = [part for part in found if part is not None]
             told = join_targets([part.path for part in parts], items, folder)
-            return {"split": split, **told, "price": joined_json([part.meta["price"] for part in parts])}
+            prices: list[Any] = [part.meta["price"] for part in parts]
+            return {"split": split, **told, "price": joined_json(prices)}
 
         found = self._artifact("targets", key, make)
         self._tell_covered(found)
