@@ -175,11 +175,12 @@ blobs() {
     echo "verified: ${folder##*/}, $count files by digest"
 }
 
+wanted=(--include '*.safetensors' --include '*.json' --include '*.txt' --include '*.model') # no pickles, no code
 for repository in ${weights[@]+"${weights[@]}"}; do
     [[ $repository =~ ^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+(@[A-Za-z0-9._-]+)?$ ]] || refuse "--weights $repository: OWNER/NAME, or OWNER/NAME@REVISION"
     revision=''
     [[ $repository != *@* ]] || revision=${repository#*@}
-    hf download "${repository%@*}" ${revision:+--revision "$revision"} --include '*.safetensors' '*.json' '*.txt' '*.model' >/dev/null ||
+    hf download "${repository%@*}" ${revision:+--revision "$revision"} "${wanted[@]}" >/dev/null ||
         refuse "$repository: could not be fetched; if it asks for consent, give it on its page and export HF_TOKEN; run again to go on"
 done
 for repository in ${datasets[@]+"${datasets[@]}"}; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From your machine to a cluster: rsync of exactly what is needed there, the committed files of this repository and, if you
-# name one, the image. Without --go it only shows what would be sent; run again, it sends what has changed.
+# From your machine to a cluster: rsync of exactly what is needed there, this repository's code and, if you name one, the
+# image. Without --go it only shows what would be sent; run again, it sends what has changed.
 #
 #   containers/upload.sh me@login.example.org:firstsight                    what would be sent
 #   containers/upload.sh me@login.example.org:firstsight --go               send it
@@ -9,8 +9,8 @@
 #   --image FILE   the image with its digest (FILE.sha256, FILE.json), into the same folder
 #   --go           send; without it nothing leaves this machine
 #
-# Not sent: artifacts, results, virtual environments, what git does not track, and .git itself; the commit goes along as
-# COMMIT, which records name. An upload that was cut off goes on where it was. Exit codes: 0; 2 a bad call, or what rsync
+# Not sent: tests, benchmarks, results, what git does not track, and .git itself; the commit goes along as COMMIT, which
+# records name. An upload that was cut off goes on where it was. Exit codes: 0; 2 a bad call, or what rsync
 # says in one line.
 set -euo pipefail
 
@@ -41,7 +41,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-git ls-files -z | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done >"$work/files"
+git ls-files -z -- . ':!tests' ':!benchmarks' ':!results' | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done >"$work/files"
 commit=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain --untracked-files=no)" ] || commit=$commit,dirty
 echo "$commit" >"$work/COMMIT"

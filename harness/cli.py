@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         help="teacher, undistilled, distilled, hard-labels, finetuned; distilled:1 is seed 1; targets: the teacher's "
         "answers that students learn from",
     )
+    shards = make.add_mutually_exclusive_group()
+    shards.add_argument("--shard", metavar="I/N", help="targets: the Ith of N shards only, for jobs side by side")
+    shards.add_argument("--shards", type=int, default=1, metavar="N", help="targets: put together from N shards")
     make.set_defaults(run=_make)
 
     distill = commands.add_parser(
@@ -213,7 +216,7 @@ def _make(options: argparse.Namespace) -> int:
     for what in options.what:
         name, _, seed = what.partition(":")
         if what == "targets":
-            for split, folder in _targets(lineage):
+            for split, folder in _targets(lineage, _shard(options.shard), options.shards):
                 print(f"targets {split}: {folder}")
             continue
         if seed and not (seed.isdecimal() and len(seed) < 10):
@@ -223,13 +226,27 @@ def _make(options: argparse.Namespace) -> int:
     return 0
 
 
-def _targets(lineage: Lineage) -> Iterator[tuple[str, Path]]:
-    """What the pair's recipe learns from, and what it is validated on."""
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and len(text) < 12 and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard {oneline(text, 40)}: one of so many, as 2/8")
+    return int(number), int(count)
+
+
+def _targets(lineage: Lineage, shard: tuple[int, int] | None, shards: int) -> Iterator[tuple[str, Path]]:
+    """What the pair's recipe learns from, and what it is validated on; of a shard, what there is of it."""
+    if shards < 1:
+        raise UsageError(f"--shards {shards}: at least 1")
     if lineage.random:
         raise UsageError("--weights random: what random weights answer means nothing; leave targets out")
     recipe = lineage.pair.recipe
     for split, shown in ((recipe.split, recipe.views), (VAL_SPLIT, 1)):
-        yield split, lineage.targets(split, shown).path
+        if shard is None:
+            yield split, lineage.targets(split, shown, shards=shards).path
+        elif found := lineage.targets_shard(split, shown, *shard):
+            yield f"{split} {shard[0]}/{shard[1]}", found.path
 
 
 def _distill(options: argparse.Namespace) -> int:

@@ -65,6 +65,7 @@ def add_commands(commands: Any, data_options: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     status.add_argument("run_path", nargs="?", type=Path, metavar="RUN", help="a run's folder (default: the newest)")
+    status.add_argument("--squeue", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # of containers/firstsight
     _cluster_option(status)
     status.set_defaults(run=_status)
 
@@ -106,15 +107,26 @@ def _site(options: argparse.Namespace) -> Site:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from harness.cluster.chain import Ask
+    from harness.cluster.chain import RUN, Ask
     from harness.cluster.site import parse_time
-    from harness.cluster.submit import Run, binds_of, new_folder, planned, submit, texts, variants_of, write
+    from harness.cluster.submit import (
+        Run,
+        binds_of,
+        new_folder,
+        planned,
+        require_whole_paths,
+        submit,
+        texts,
+        variants_of,
+        write,
+    )
     from harness.options import absolute_arguments, is_random_asked, open_pair, require_meaning
     from harness.variants import chosen
 
     pair, random = open_pair(options), is_random_asked(options)
     require_meaning(pair, random)
     site = _site(options)
+    require_whole_paths(pair)
     try:
         seconds = None if options.time is None else parse_time(options.time)
     except ValueError as error:
@@ -130,9 +142,13 @@ def _submit(options: argparse.Namespace) -> int:
         random=random,
         workloads=_workloads(options.workloads),
     )
-    arguments = absolute_arguments(options)
+    arguments, own = absolute_arguments(options), {}
+    if arguments[1].startswith("/"):  # what is submitted is what runs, whatever becomes of the file meanwhile
+        name = f"{pair.name}.yaml"
+        own[name] = Path(arguments[1]).read_text(encoding="utf-8")
+        arguments[1] = f"{RUN}/{name}"
     run = Run(new_folder(site, pair), planned(pair, site, ask, arguments))
-    written = texts(run, site, pair, binds_of(pair, arguments[1]))
+    written = {**own, **texts(run, site, pair, binds_of(pair))}
     if options.dry_run:
         for name, text in written.items():
             if name.endswith((".sbatch", "submit.sh")):
@@ -163,7 +179,7 @@ def _status(options: argparse.Namespace) -> int:
     from harness.cluster.status import newest_run, render, status_of
 
     run = options.run_path or newest_run(Path(_site(options).scratch) / "runs")
-    found = status_of(run)
+    found = status_of(run, options.squeue.read_text(encoding="utf-8") if options.squeue else None)
     print(render(found))
     return 1 if found.failed else 0
 

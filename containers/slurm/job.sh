@@ -35,6 +35,13 @@ begin() {
     note running 0
     echo "── $JOB${TASK:+ $TASK}: job ${SLURM_JOB_ID:-} on ${SLURMD_NODENAME:-this machine}, restart $RESTARTS, $(date +%FT%T)"
     if [[ -n $MODULES ]]; then
+        # A shell that is no login shell may not know the command.
+        if ! type module &>/dev/null; then
+            set +u
+            # shellcheck disable=SC1091
+            source /etc/profile
+            set -u
+        fi
         # shellcheck disable=SC2086  # several words
         module load $MODULES || fail 2 "module load $MODULES"
     fi
@@ -53,7 +60,8 @@ begin() {
     INSIDE=("$APPTAINER" exec --cleanenv --no-home --pwd "$RUN" --bind "$SCRATCH,${IMAGE%/*}${BINDS:+,$BINDS}")
     if ((GPUS)); then INSIDE+=(--nv --env FIRSTSIGHT_NV=1); fi
     local name
-    for name in CUDA_VISIBLE_DEVICES PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS; do
+    for name in CUDA_VISIBLE_DEVICES PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS \
+        "${!NCCL_@}" "${!GLOO_@}"; do
         if [[ -n ${!name:-} ]]; then INSIDE+=(--env "$name=${!name}"); fi
     done
     INSIDE+=("$IMAGE")
@@ -105,7 +113,7 @@ run() {
 
 ask() {
     echo "── $1 at $(date +%T): saving"
-    ASKED=$1
+    if [[ $ASKED != USR1 ]]; then ASKED=$1; fi # a limit that is met while the command still saves: requeue all the same
     if [[ -n $CHILD ]]; then kill -s "$1" "$CHILD" 2>/dev/null; fi
 }
 

@@ -9,7 +9,7 @@ artifacts, content-addressed and locked, and the run's own `parts/`, one record 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.cluster.resources import LIGHT, Needs, Resources, fitted
 from harness.cluster.site import Site
@@ -60,11 +60,10 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
         if value < 1:
             raise UsageError(f"{name} {value}: at least 1")
     where = ask.partition or site.gpu_partition
-    limit = ask.seconds or site.partition(where).time
     pair_and_data, cache = tuple(chosen), ("--cache", CACHE)
 
     def capped(resources: Resources) -> Resources:
-        return Resources(**{**vars(resources), "seconds": min(ask.seconds or resources.seconds, limit)})
+        return replace(resources, seconds=min(ask.seconds or resources.seconds, resources.seconds))
 
     make = ("make", *pair_and_data, *cache)
     jobs = [
@@ -77,14 +76,15 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     ]
 
     def add(job: Job) -> None:
-        jobs.append(Job(**{**vars(job), "after": jobs[-1].name}))
+        jobs.append(replace(job, after=jobs[-1].name))
 
     if ask.random or _is_made(pair):
         told = "The teacher and the student's start: made, where they are not given."
-        need = needs.teacher
-        add(Job("teacher", told, capped(fitted(need, site, where, "teacher")), ((*make, "teacher", "undistilled"),)))
+        need, there = needs.teacher, where if needs.teacher.gpu else site.cpu_partition
+        add(Job("teacher", told, capped(fitted(need, site, there, "teacher")), ((*make, "teacher", "undistilled"),)))
     students = [] if ask.random else _students(ask)
-    if not ask.random and any(name.split(":")[0] != "finetuned" for name in students):
+    taught = any(not name.startswith("finetuned:") for name in students)  # by the teacher, not by gold answers
+    if taught:
         shards = tuple(str(number + 1) for number in range(ask.shards)) if ask.shards > 1 else ()
         part = ("--shard", f"{TASK}/{TASKS}") if shards else ()
         told = "The teacher answers what the student will learn from" + (
@@ -100,7 +100,7 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
                 "distil",
                 "Every student: a task for each arm and seed. Stopped, it saves and goes on where it was.",
                 capped(resources),
-                (*((whole,) if ask.shards > 1 else ()), (*make, TASK)),
+                (*((whole,) if taught and ask.shards > 1 else ()), (*make, TASK)),
                 tuple(students),
                 spread=ask.nodes * ask.gpus > 1,
             )
@@ -109,17 +109,8 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     worst = max((needs.suites[name] for name in names), key=lambda need: (need.gpu, need.flops))
     seeds = ("--seeds", str(ask.seeds)) if ask.seeds > 1 else ()
     asked = ("--workloads", ask.workloads) if ask.workloads else ()
-    suites = (
-        "suites",
-        *pair_and_data,
-        *cache,
-        *seeds,
-        *asked,
-        "--variants",
-        TASK,
-        "--results",
-        f"{PARTS}/{NUMBER}-{TASK}",
-    )
+    places = ("--variants", TASK, "--results", f"{PARTS}/{NUMBER}-{TASK}")
+    suites = ("suites", *_joined((*pair_and_data, *cache, *seeds, *asked, *places)))
     told = "Every variant on a GPU of its own: answers, times, memory."
     add(Job("suites", told, capped(fitted(worst, site, where, "suites")), (suites,), names))
     add(
@@ -131,6 +122,11 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
         )
     )
     return tuple(jobs)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """--name=value: pytest takes a path that stands alone for a folder of tests."""
+    return [f"{name}={value}" for name, value in zip(arguments[::2], arguments[1::2], strict=True)]
 
 
 def _is_made(pair: Pair) -> bool:

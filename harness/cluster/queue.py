@@ -1,6 +1,6 @@
 """What SLURM says of jobs: squeue for those in the queue, sacct for those that have left it.
 
-    for task in queued(["41", "42"]): task.state        # PENDING, RUNNING, COMPLETED, …; {} where there is no SLURM
+    queued(["41", "42"])["42_0"].state        # PENDING, RUNNING, COMPLETED, …; None where SLURM cannot be asked
 
 An array's tasks that wait together may be one line (41_[0-3]); they are told apart here. sacct is asked where the
 cluster keeps accounts; without it, what a job itself wrote (job.sh's state files) says how it ended.
@@ -62,18 +62,17 @@ def parse_sacct(text: str) -> list[Queued]:
     return list(last.values())
 
 
-def queued(jobs: Sequence[str]) -> dict[str, Queued]:
-    """What SLURM knows of these jobs and of their tasks; empty where it knows nothing, or there is no SLURM here."""
+def queued(jobs: Sequence[str], squeue: str | None = None) -> dict[str, Queued] | None:
+    """What SLURM knows of these jobs and their tasks; None where it cannot be asked. `squeue`: what that has said."""
     found: dict[str, Queued] = {}
     if jobs:
         ids = ",".join(jobs)
         # The queue is asked as a whole: one job of the list that has aged out of it would be an error for all.
-        told = {
-            one.id: one
-            for one in parse_squeue(_said(*SQUEUE, f"--user={getpass.getuser()}"))
-            if one.id.split("_")[0] in jobs
-        }
-        found = {one.id: one for one in parse_sacct(_said(*SACCT, f"--jobs={ids}"))} | told
+        text = _said(*SQUEUE, f"--user={getpass.getuser()}") if squeue is None else squeue
+        if text is None:
+            return None
+        told = {one.id: one for one in parse_squeue(text) if one.id.split("_")[0] in jobs}
+        found = {one.id: one for one in parse_sacct(_said(*SACCT, f"--jobs={ids}") or "")} | told
     return found
 
 
@@ -88,9 +87,9 @@ def _each(name: str) -> list[str]:
     return [f"{match[1]}_{number}" for number in numbers]
 
 
-def _said(*command: str) -> str:
+def _said(*command: str) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None

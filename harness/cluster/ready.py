@@ -5,22 +5,25 @@ for line in ready(pair, store, room=40_000_000_000): print(line)      # the firs
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.artifact import Store
+from harness.distill.lineage import Lineage
 from harness.distill.origins import given
 from harness.errors import ResourceError, oneline
 from harness.pair import Pair
 from harness.qa.datasets import clips_in, is_read, require_media
+from harness.variants import VARIANTS
 
 GB = 1e9
 
 
 def ready(pair: Pair, store: Store, *, random: bool = False, room: int = 0) -> Iterator[str]:
     """A line for each thing that is there. ModelError, DataError or ResourceError, with what to do, for what is not."""
-    yield _room(store.root, room)
+    _require_writable(store.root)
     for side, spec in (("teacher", pair.teacher), ("student", pair.student)):
         if random or spec.weights is None:
             yield f"{side}: nothing to fetch, {'random weights' if random else 'made from nothing'}"
@@ -31,20 +34,27 @@ def ready(pair: Pair, store: Store, *, random: bool = False, room: int = 0) -> I
             require_media(pair.data, split)
     counts = ", ".join(f"{split} {clips_in(pair.data, split)}" for split in pair.data.splits)
     yield f"data: {pair.data.dataset}, clips: {counts}"
+    names = list(dict.fromkeys(VARIANTS[name].weights for name in pair.variants))
+    absent = Lineage(pair, store, random=random).missing(names)
+    yield f"to be made: {', '.join(absent) or 'nothing, all is found'}"
+    yield _room(store.root, room if absent else 0)
 
 
-def _room(folder: Path, room: int) -> str:
+def _require_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
+        probe = folder / f".writable.{os.getpid()}"
         probe.write_bytes(b"1")
         probe.unlink()
-        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise ResourceError(
             f"{oneline(folder, 200)}: cannot be written ({error.strerror}): scratch in the cluster file is full, over "
             "your quota, or not yours"
         ) from None
+
+
+def _room(folder: Path, room: int) -> str:
+    free = shutil.disk_usage(folder).free
     if free < room:
         raise ResourceError(
             f"{oneline(folder, 200)}: {free / GB:.1f} GB free, and the artifacts of this run take about "

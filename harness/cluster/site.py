@@ -80,6 +80,9 @@ class Partition(Section):
     gpus: int = Field(0, ge=0, description="GPUs of a node; 0: none")
     gpu: Word | None = Field(None, description="what GRES calls them, as a100; null: any")
     gpu_memory: Bytes | None = Field(None, description="memory of one of them")
+    constraint: Annotated[str, Field(pattern=r"^[\w.&|*\[\]-]+$", max_length=120)] | None = Field(
+        None, description="features of its nodes, as --constraint takes them: where they differ; null: any node"
+    )
     tflops: Positive = Field(0.1, description="dense bf16 TFLOP/s of a GPU, or of a node without one")
 
     @model_validator(mode="after")

@@ -67,13 +67,13 @@ def newest_run(runs: Path) -> Path:
     return found[-1]
 
 
-def status_of(run: Path) -> Status:
-    """ClusterError where the folder is no run's."""
+def status_of(run: Path, squeue: str | None = None) -> Status:
+    """ClusterError where the folder is no run's. `squeue`: what it said, where SLURM cannot be asked from here."""
     try:
         told: dict[str, Any] = json.loads((run / CHAIN).read_text(encoding="utf-8"))
         jobs: list[dict[str, Any]] = told["jobs"]
         ids = _ids(run)
-        known = queued(list(ids.values()))
+        known = queued(list(ids.values()), squeue)
         tasks = [task for job in jobs for task in _tasks(run, job, ids.get(job["name"]), known)]
         return Status(run, told["pair"], told["site"], bool(ids), tuple(tasks), _results(run, tasks))
     except FileNotFoundError:
@@ -106,25 +106,31 @@ def render(status: Status) -> str:
 # --- one task ------------------------------------------------------------------------------------------
 
 
-def _tasks(run: Path, job: Mapping[str, Any], id: str | None, known: Mapping[str, Queued]) -> list[Task]:
-    name, labels = str(job["name"]), [str(label) for label in job["tasks"]]
-    if not labels:
-        return [_task(run, name, "", id, known.get(id or ""), run / "logs" / f"{name}.log", job["after"])]
-    return [
-        _task(run, name, label, f"{id}_{at}", _told(known, id, at), run / "logs" / f"{name}-{at}.log", job["after"])
-        for at, label in enumerate(labels)
-    ]
+def _tasks(run: Path, job: Mapping[str, Any], id: str | None, known: Mapping[str, Queued] | None) -> list[Task]:
+    name, after = str(job["name"]), str(job["after"] or "")
+    found = []
+    for at, label in enumerate([str(label) for label in job["tasks"]] or [""]):
+        log = run / "logs" / (f"{name}-{at}.log" if label else f"{name}.log")
+        note, words = _note(run / "state" / (f"{name}.{label}" if label else name)), _tail(log)
+        if known is None:
+            state, said = _unasked(note, words)
+        else:
+            # of the array as a whole, where SLURM cancelled it before it had tasks
+            state, said = _state(known.get(f"{id}_{at}") or known.get(id or ""), note, words, after)
+        found.append(Task(name, label, f"{id}_{at}" if label else id or "", state, said, log))
+    return found
 
 
-def _told(known: Mapping[str, Queued], id: str | None, at: int) -> Queued | None:
-    """Of an array's task; of the array as a whole where SLURM cancelled it before it had tasks."""
-    return known.get(f"{id}_{at}") or known.get(id or "")
-
-
-def _task(run: Path, job: str, label: str, id: str | None, told: Queued | None, log: Path, after: str | None) -> Task:
-    note, words = _note(run / "state" / (f"{job}.{label}" if label else job)), _tail(log)
-    state, said = _state(told, note, words, after or "")
-    return Task(job, label, id or "", state, said, log)
+def _unasked(note: Mapping[str, str], words: Sequence[str]) -> tuple[State, str]:
+    """By what the job noted alone: it may have been killed since."""
+    match note.get("state"):
+        case "done":
+            return "done", _made(words)
+        case "failed":
+            return "FAILED", f"exit code {note.get('code')}: {_last_words(words)}"
+        case "running":
+            return "running", f"as it said itself (SLURM cannot be asked here), {_progress(words) or 'starting'}"
+    return "waiting", "SLURM cannot be asked here"
 
 
 def _state(told: Queued | None, note: Mapping[str, str], words: Sequence[str], after: str) -> tuple[State, str]:

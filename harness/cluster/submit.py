@@ -100,8 +100,10 @@ def submit(folder: Path) -> dict[str, str]:
             ["bash", str(folder / "submit.sh")], capture_output=True, text=True, timeout=PATIENCE, env=calm
         )
     except subprocess.TimeoutExpired:
+        left = " ".join(line.split(" ")[1] for line in _lines(folder / "jobs"))
         raise ClusterError(
             f"sbatch did not answer within {PATIENCE} s; is the controller up? `scontrol ping`"
+            + (f"; submitted before that: scancel {left}" if left else "")
         ) from None
     if done.returncode:
         said = oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 400)
@@ -115,14 +117,30 @@ def submit(folder: Path) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
-def binds_of(pair: Pair, pair_file: str) -> list[str]:
-    """Folders that an image must see beside scratch: the pair's own file, its weights, its data."""
-    found = [Path(pair_file).parent] if pair_file.startswith("/") else []
-    found += [Path(pair.data.path)] if pair.data.path else []
+def binds_of(pair: Pair) -> list[str]:
+    """Folders that an image must see beside scratch: the pair's weights, its data."""
+    found = [Path(pair.data.path).expanduser().absolute()] if pair.data.path else []
     found += [
         Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
     ]
     return [str(path) for path in found]
+
+
+def require_whole_paths(pair: Pair) -> None:
+    """ClusterError for a path of the pair file that holds in this folder only: jobs run elsewhere."""
+    for key, path in (
+        ("data.path", pair.data.path),
+        ("teacher.weights", pair.teacher.weights),
+        ("student.weights", pair.student.weights),
+    ):
+        if path and not Path(path).expanduser().is_absolute() and Path(path).exists():
+            raise ClusterError(
+                f"{pair.name}: {key}: {oneline(path, 100)} is relative, and jobs run elsewhere; write it out"
+            )
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
 def variants_of(variants: Sequence[Variant], random: bool) -> list[Variant]:

@@ -27,8 +27,10 @@ from harness.distill.making import UNWATCHED, Making, Sources, Watcher, top_k_fo
 from harness.distill.on_policy import load_student_answers, round_recipe
 from harness.distill.origins import Weights, given, initial_key, random_key, write_initial, write_random
 from harness.distill.parallel import ALONE, Ranks
+from harness.distill.targets import join_targets, shard_of
 from harness.distill.trained import load_format
 from harness.errors import ModelError, UsageError, oneline
+from harness.measure.price import joined_json
 from harness.pair import ModelSpec, Pair, Recipe
 from harness.plan.room import require_room_to_train
 from harness.qa.datasets import load_items, require_media
@@ -135,13 +137,43 @@ class Lineage:
         """How many ids teacher and student share (from their tokenizers)."""
         return require_shared(read_tokenizer(self.teacher.folder), read_tokenizer(self.undistilled.folder))
 
-    def targets(self, split: str, shown: int = 1, said: Artifact | None = None) -> Artifact:
+    def targets(self, split: str, shown: int = 1, said: Artifact | None = None, shards: int = 1) -> Artifact:
         """The teacher's answers and states on every question of a split, `shown` in so many views; or its states along
-        the answers that a student has `said`.
+        the answers that a student has `said`. Put together from `shards` where they are more than one: the same bytes.
         """
+        key = self._targets_key(split, shown, said)
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            items = self._items(split, shown=shown)
+            given = load_student_answers(said.path) if said else None
+            if shards == 1:
+                return {"split": split, **self._answered(split, items, folder, given)}
+            found = [self.targets_shard(split, shown, number, shards) for number in range(1, shards + 1)]
+            parts = [part for part in found if part is not None]
+            told = join_targets([part.path for part in parts], items, folder)
+            prices: list[Any] = [part.meta["price"] for part in parts]
+            return {"split": split, **told, "price": joined_json(prices)}
+
+        found = self._artifact("targets", key, make)
+        self._tell_covered(found)
+        return found
+
+    def targets_shard(self, split: str, shown: int, number: int, shards: int) -> Artifact | None:
+        """Shard `number` of a split's targets, for `targets` to put together; None where there are fewer batches."""
+        items = shard_of(self._items(split, shown=shown), self.pair.evaluation.batch_clips, number, shards)
+        if not items:
+            return None
+        key = {
+            **self._targets_key(split, shown),
+            "batch_clips": self.pair.evaluation.batch_clips,
+            "items": [items[0].id, items[-1].id, len(items)],
+        }
+        return self._artifact("targets-shard", key, lambda folder: self._answered(split, items, folder))
+
+    def _targets_key(self, split: str, shown: int, said: Artifact | None = None) -> Mapping[str, Any]:
         recipe, spec = self.pair.recipe, self.pair.teacher
         form = top_k_form(recipe)
-        key = {
+        return {
             **sources(self.pair.data.dataset),
             "teacher": self.teacher.digest,
             "config": dict(spec.sizes),
@@ -153,22 +185,19 @@ class Lineage:
             "top_k": None if form is None else [form.k, *form.temperatures],
         }
 
-        def make(folder: Path) -> Mapping[str, Any]:
-            require_room_to_train(self.pair, self.undistilled.folder, self.device)  # or the answers are for nothing
-            require_media(self.pair.data, split)
-            told = self._making.targets(
-                self.teacher.folder,
-                self._items(split, shown=shown),
-                self.shared_vocabulary,
-                folder,
-                title=f"teacher {'scores' if said else 'answers'} {split}",
-                given=load_student_answers(said.path) if said else None,
-            )
-            return {"split": split, **told}
-
-        found = self._artifact("targets", key, make)
-        self._tell_covered(found)
-        return found
+    def _answered(
+        self, split: str, items: Sequence[QAItem], folder: Path, given: Mapping[str, Sequence[int]] | None = None
+    ) -> Mapping[str, Any]:
+        require_room_to_train(self.pair, self.undistilled.folder, self.device)  # or the answers are for nothing
+        require_media(self.pair.data, split)
+        return self._making.targets(
+            self.teacher.folder,
+            items,
+            self.shared_vocabulary,
+            folder,
+            title=f"teacher {'answers' if given is None else 'scores'} {split}",
+            given=given,
+        )
 
     def _features(self, spec: ModelSpec, start: Weights, recipe: Recipe, split: str, shown: int) -> Artifact | None:
         """What the frozen tower of these weights sees of a split; None where the recipe keeps nothing of it."""

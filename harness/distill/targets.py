@@ -101,6 +101,29 @@ def make_targets(
     return _told([writer.done[item.id] for item in items])
 
 
+def shard_of(items: Sequence[QAItem], batch_clips: int, number: int, count: int) -> list[QAItem]:
+    """Shard `number` (from 1) of `count`: whole batches, cut where one job would cut them. Empty beyond the batches."""
+    groups = by_clip(items)
+    batches = -(-len(groups) // batch_clips)
+    count = min(count, batches)
+    if number > count:
+        return []
+    first, last = (batches * at // count * batch_clips for at in (number - 1, number))
+    mine = {clip.id for clip, _ in groups[first:last]}
+    return [item for item in items if item.clip.id in mine]
+
+
+def join_targets(parts: Sequence[Path], items: Sequence[QAItem], folder: Path) -> dict[str, Any]:
+    """What `make_targets` would have written and told of all items, from shards' folders."""
+    writer = RowWriter(folder)
+    for part in parts:
+        writer.borrow(part)
+    writer.finish([item.id for item in items])
+    if (parts[0] / HEAD).exists():
+        write_tensors(folder / HEAD, load_file(parts[0] / HEAD))
+    return _told([writer.done[item.id] for item in items])
+
+
 def load_targets(folder: Path, device: torch.device) -> Targets:
     """Read what `make_targets` wrote: the head onto the device, the rows where they lie."""
     rows = Rows(folder)

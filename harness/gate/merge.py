@@ -49,10 +49,11 @@ def merged(folder: Path) -> Merged:
     whole = [json.loads(file.read_bytes()) for file in files]
     last = max(range(len(runs)), key=lambda at: runs[at].datetime)
     machine = dict(whole[0]["machine_info"])
+    nodes = list(dict.fromkeys(str(one["machine_info"].get("node", "")) for one in whole))
     jobs = [
         {
             "variants": list(dict.fromkeys(record.variant for record in run.records)),
-            "node": str(one["machine_info"].get("node", "")),
+            "node": nodes.index(str(one["machine_info"].get("node", ""))) + 1,  # a record goes into other hands
             "datetime": run.datetime,
             "command": run.environment.get("command"),
         }

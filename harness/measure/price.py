@@ -11,7 +11,7 @@ Phases may lie within each other. A price can be read while its phase still runs
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,6 +127,25 @@ def priced_json(
     if "peak_bytes" in told.found:
         told.found["peak_how"] = price.peak_how
     return {**told.found, "absent": dict(told.absent)}
+
+
+def joined_json(prices: Sequence[Mapping[str, Any]]) -> dict[str, JSON]:
+    """Of a phase that several jobs shared: what they took together, the largest peak, the first one's ceiling."""
+    told = _Told()
+    for name in ("seconds", "device_seconds", "tokens", "flops", "joules", "peak_bytes"):
+        lacking = next((one for one in prices if one.get(name) is None), None)
+        if lacking is not None:
+            told.add(name, None, str(lacking.get("absent", {}).get(name, "not told")))
+        else:
+            told.add(name, (max if name == "peak_bytes" else sum)(one[name] for one in prices), "")
+    told.ratio("tokens_per_second", "tokens", "seconds")
+    told.ratio("flops_per_second", "flops", "seconds")
+    told.ratio("joules_per_token", "joules", "tokens")
+    first = prices[0]
+    told.add("ceiling_flops_per_second", first.get("ceiling_flops_per_second"), "no ceiling of the device was measured")
+    told.ratio("mfu", "flops_per_second", "ceiling_flops_per_second")
+    words = {name: first[name] for name in ("ceiling_how", "peak_how") if name in first}
+    return {**told.found, **words, "absent": dict(told.absent)}
 
 
 class _Told:

@@ -134,7 +134,7 @@ def _jobs(raw: JSON) -> Pairs:
         if isinstance(job, dict):
             names = job.get("variants")
             listed = ", ".join(map(str, names)) if isinstance(names, list) else ""
-            told.append(f"{listed} on {job.get('node') or 'a node'}, {job.get('datetime')}")
+            told.append(f"{listed} on node {job.get('node')}, {job.get('datetime')}")
     said = f"{len(told)} jobs, whose times were not taken in turn: {'; '.join(told)}"
     return (("Jobs", said),)
 

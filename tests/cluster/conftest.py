@@ -1,18 +1,26 @@
-"""A private SLURM, and FirstSight used on it as from a login node. Only tests marked `cluster` ask for it."""
+"""A private SLURM, a private Apptainer with the image, and FirstSight used on them as from a login node.
+
+Only tests marked `cluster` ask for any of it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.cluster.private_apptainer import Missing, PrivateApptainer
 from tests.cluster.private_slurm import PrivateSlurm, missing
 from tests.conftest import MICRO
 
@@ -35,7 +43,7 @@ class LoginNode:
             **changes,
         }
         self.site = folder / "cluster.yaml"
-        self.site.write_text(yaml.safe_dump(told))
+        self.site.write_text(yaml.safe_dump({name: value for name, value in told.items() if value is not None}))
 
     def firstsight(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -72,6 +80,40 @@ def logs(run: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def apptainer() -> Iterator[PrivateApptainer]:
+    try:
+        found = PrivateApptainer.install()
+    except Missing as why:
+        pytest.skip(str(why))
+    yield found
+    shutil.rmtree(found.home, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Image:
+    file: Path
+    told: dict[str, Any]
+    built: str  # what containers/build printed
+    log: str
+
+
+@pytest.fixture(scope="session")
+def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """Built once, from this tree as it is, into a folder that the user can look into."""
+    with tempfile.TemporaryDirectory(prefix="firstsight-image-") as folder:
+        Path(folder).chmod(0o755)
+        if before := os.environ.get("FIRSTSIGHT_IMAGE"):
+            file, printed, log = Path(before), "", ""
+        else:
+            scratch, file = tmp_path_factory.mktemp("scratch"), Path(folder) / "firstsight.sif"
+            local = ("--bootstrap", "localimage", "--base", apptainer.root)
+            done = apptainer.build(*local, "--scratch", scratch, "--out", file)
+            assert done.returncode == 0, done.stderr
+            printed, log = done.stdout, (scratch / "firstsight-build.log").read_text()
+        yield Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
+
+
+@pytest.fixture(scope="session")
 def slurm() -> Iterator[PrivateSlurm]:
     """Two nodes of two cores each; on one machine, so that tests wait rather than count on speed."""
     if why := missing():
@@ -84,8 +126,3 @@ def slurm() -> Iterator[PrivateSlurm]:
 def login(slurm: PrivateSlurm, tmp_path: Path) -> LoginNode:
     """A user with an empty scratch."""
     return LoginNode(slurm, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def one_core_each() -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

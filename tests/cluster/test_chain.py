@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.artifact import Store
+from harness.distill.lineage import Lineage
+from harness.pair import load_pair
 from harness.record import load_run
 from harness.report.view import variants
-from tests.cluster.conftest import LoginNode, jobs_of, logs
+from tests.cluster.conftest import ROOT, Image, LoginNode, jobs_of, logs
+from tests.cluster.private_apptainer import PrivateApptainer
 from tests.cluster.private_slurm import PrivateSlurm
 from tests.conftest import MICRO
 
@@ -214,14 +220,95 @@ def test_two_nodes_that_are_stopped_save_and_go_on_together(
     assert (login.scratch / "artifacts" / undisturbed.name / "model.safetensors").is_file(), log
 
 
+# --- shards, the image, single jobs ----------------------------------------------------------------------
+
+
+def test_an_array_of_shards_makes_what_one_job_makes(login: LoginNode, lineage: Any, tmp_path: Path) -> None:
+    """Byte for byte, and so the student that learns from it is the very same."""
+    pair = tmp_path / "five.yaml"  # batches of five clips: the pool has five of them
+    text = MICRO.read_text().replace("name: micro", "name: five").replace("batch_clips: 25", "batch_clips: 5")
+    pair.write_text(text)
+    assert lineage.teacher
+    assert lineage.undistilled
+    for store in (login.scratch / "artifacts", tmp_path / "alone"):
+        shutil.copytree(lineage.store.root, store, ignore=shutil.ignore_patterns("targets-*", "student-distilled-*"))
+    alone = Lineage(load_pair(str(pair)), Store(tmp_path / "alone"))
+    run = login.submit("--variants", "baseline,distilled", "--shards", "3", pair=pair)
+    job = f"{jobs_of(run)['distil']}_0"
+    assert login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=240) == "COMPLETED", logs(run)
+    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
+    assert len(list((login.scratch / "artifacts").glob("targets-shard-*"))) == 3 + 2, "of the pool, and of val"
+    for ours in (alone.targets("pool").path, alone.student().folder):
+        theirs = login.scratch / "artifacts" / ours.name
+        for path in ours.glob("*.safetensors"):
+            assert (theirs / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def in_image(slurm: PrivateSlurm, apptainer: PrivateApptainer, image: Image, tmp_path: Path) -> LoginNode:
+    """A user whose jobs run in the image. Root may have fewer rights than Apptainer expects of it: -u, as a user's."""
+    program = tmp_path / "apptainer"
+    program.write_text(f'#!/bin/bash\nverb=$1\nshift\nexec {apptainer.program} "$verb" -u "$@"\n')
+    program.chmod(0o755)
+    return LoginNode(slurm, tmp_path, image=str(image.file), apptainer=str(program), python=None)
+
+
+def test_the_chain_in_the_image_makes_the_very_same_student_and_names_the_image(
+    in_image: LoginNode, image: Image, lineage: Any
+) -> None:
+    """sbatch and apptainer exec: the same digests and bytes as outside, rows with the same keys."""
+    run = in_image.submit("--variants", "baseline,distilled", "--workloads", "headline")
+    in_image.ended(run, seconds=600)
+    said = in_image.firstsight("status", str(run))
+    assert said.returncode == 0, said.stdout + logs(run)
+    ours = lineage.student().folder
+    for path in ours.glob("*.safetensors"):
+        assert (in_image.scratch / "artifacts" / ours.name / path.name).read_bytes() == path.read_bytes()
+    record = load_run(in_image.scratch / "results")
+    assert record.environment["image"] == image.told["sha256"]
+    assert {one.suite for one in record.records} >= {"latency", "vram", "agreement", "distillation"}
+
+
+def test_an_image_of_a_login_node_plans_and_what_is_there_submits(
+    in_image: LoginNode, image: Image, tmp_path: Path
+) -> None:
+    """containers/firstsight: nothing is installed on the login node."""
+    told = {"FIRSTSIGHT_IMAGE": str(image.file), "FIRSTSIGHT_CLUSTER": str(in_image.site), "SCRATCH": str(tmp_path)}
+    env = {**in_image.slurm.env, **told, "APPTAINER": str(tmp_path / "apptainer")}
+
+    def firstsight(*arguments: str) -> str:
+        command = [str(ROOT / "containers" / "firstsight"), *arguments]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode in (0, 1), done.stderr
+        return done.stdout
+
+    said = firstsight("submit", "--pair", "/opt/firstsight/tests/data/micro.yaml", "--variants", "baseline")
+    assert "suites " in said
+    run = max((in_image.scratch / "runs").iterdir())
+    for job in jobs_of(run).values():
+        in_image.slurm.run("scancel", job, check=False)
+    in_image.ended(run)
+    assert "micro on private" in firstsight("status", str(run))
+
+
+def test_a_single_job_needs_no_driver(login: LoginNode) -> None:
+    told = {"PAIR": MICRO, "SCRATCH": login.folder, "IMAGE": "none", "PYTHON": sys.executable}
+    export = ",".join(["ALL", *(f"{name}={value}" for name, value in told.items())])
+    own = ["--partition=short", "--cpus-per-task=2", "--mem=4G", "--time=01:00:00", f"--output={login.folder}/log"]
+    script = ROOT / "containers" / "slurm" / "distillation.sbatch"
+    job = login.slurm.run("sbatch", "--parsable", f"--chdir={ROOT}", *own, f"--export={export}", str(script))
+    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=300)
+    assert state == "COMPLETED", (login.folder / "log").read_text()
+    run = load_run(login.folder / "firstsight" / "results")
+    assert {view.name for view in variants(run)} == {"baseline", "distilled", "distilled-int8"}
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------
 
 
-def test_a_failing_stage_stops_what_follows_and_says_which_log_to_read(login: LoginNode, tmp_path: Path) -> None:
-    pair = tmp_path / "micro.yaml"
-    shutil.copy(MICRO, pair)
-    run = login.submit(pair=pair)
-    pair.unlink()  # before the first job has read it
+def test_a_failing_stage_stops_what_follows_and_says_which_log_to_read(login: LoginNode) -> None:
+    run = login.submit()
+    (run / "micro.yaml").unlink()  # before the first job has read it
     login.ended(run)
     said = login.firstsight("status", str(run))
     assert said.returncode == 1

@@ -12,52 +12,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cluster.conftest import Image
 from tests.cluster.local_registry import LocalRegistry
-from tests.cluster.private_apptainer import ROOT, USER, Missing, PrivateApptainer
+from tests.cluster.private_apptainer import ROOT, USER, PrivateApptainer
 
 pytestmark = pytest.mark.cluster
 MICRO = "/opt/firstsight/tests/data/micro.yaml"
 SUITE = ("pytest", "suites/test_agreement.py", "-q", "--pair", MICRO, "--variants", "baseline,int8")
-
-
-@pytest.fixture(scope="session")
-def apptainer() -> Iterator[PrivateApptainer]:
-    try:
-        found = PrivateApptainer.install()
-    except Missing as why:
-        pytest.skip(str(why))
-    yield found
-    shutil.rmtree(found.home, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Image:
-    file: Path
-    told: dict[str, Any]
-    built: str  # what containers/build printed
-    log: str
-
-
-@pytest.fixture(scope="session")
-def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Built once, from this tree as it is, into a folder that the user can look into."""
-    with tempfile.TemporaryDirectory(prefix="firstsight-image-") as folder:
-        Path(folder).chmod(0o755)
-        if before := os.environ.get("FIRSTSIGHT_IMAGE"):
-            file, printed, log = Path(before), "", ""
-        else:
-            scratch, file = tmp_path_factory.mktemp("scratch"), Path(folder) / "firstsight.sif"
-            local = ("--bootstrap", "localimage", "--base", apptainer.root)
-            done = apptainer.build(*local, "--scratch", scratch, "--out", file)
-            assert done.returncode == 0, done.stderr
-            printed, log = done.stdout, (scratch / "firstsight-build.log").read_text()
-        yield Image(file, json.loads(Path(f"{file}.json").read_text()), printed, log)
 
 
 @pytest.fixture

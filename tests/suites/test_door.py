@@ -113,6 +113,14 @@ def test_the_second_run_finds_every_artifact_and_compares_with_the_first(home: H
 
 
 @pytest.mark.slow
+def test_a_form_that_no_training_of_this_run_makes_is_measured_alone(home: Home, first) -> None:
+    """As a job of a cluster does, one variant each: the teacher is the reference, and not a row."""
+    alone = home.run("--pair", MICRO, "--variants", "int8", "-k", "agreement or price")
+    assert alone.returncode == 0, alone.stdout[-3000:] + alone.stderr[-2000:]
+    assert {record.variant for record in load_run(home.records()[-1]).records} == {"int8"}
+
+
+@pytest.mark.slow
 def test_disabled_benchmarks_run_each_target_once_and_record_nothing(home: Home, first) -> None:
     before = home.records()
     smoke = home.run("--pair", MICRO, "--benchmark-disable", "-k", "baseline and not memory")

@@ -173,7 +173,9 @@ def test_an_upload_shows_first_and_sends_what_git_tracks(tmp_path: Path, image: 
     assert (there / "built.sif.sha256").exists()
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     assert (there / "COMMIT").read_text().startswith(head)
-    assert not [name for name in (".git", "artifacts", ".venv", "results/tiny") if (there / name).exists()]
+    assert not [
+        name for name in (".git", "artifacts", ".venv", "results", "tests", "benchmarks") if (there / name).exists()
+    ]
 
 
 @needs_rsync

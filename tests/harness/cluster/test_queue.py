@@ -70,4 +70,12 @@ def test_what_is_no_answer_is_passed_over(text: str) -> None:
 
 def test_without_slurm_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert queued(["1"]) == {}
+    assert queued(["1"]) is None
+    assert queued([]) == {}
+
+
+def test_what_squeue_said_elsewhere_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = queued(["2"], LATER)
+    assert found is not None
+    assert list(found) == ["2_0", "2_1"], "of these jobs only"

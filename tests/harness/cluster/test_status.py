@@ -36,7 +36,7 @@ def note(run: Path, task: str, state: str, code: int = 0, restarts: int = 0) -> 
 
 def told(run: Path, monkeypatch: pytest.MonkeyPatch, squeue: str = "") -> str:
     known: dict[str, Queued] = {one.id: one for one in parse_squeue(squeue)}
-    monkeypatch.setattr(module, "queued", lambda ids: known)
+    monkeypatch.setattr(module, "queued", lambda ids, said: known)
     return render(status_of(run))
 
 
@@ -88,6 +88,18 @@ def test_a_job_that_could_not_say_so_itself_has_failed_too(
 ) -> None:
     note(run, "distil.distilled:0", "running")
     assert f"distil distilled:0 failed: {said}" in told(run, monkeypatch, squeue)
+
+
+def test_without_slurm_the_jobs_own_notes_count(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "queued", lambda ids, said: None)
+    note(run, "check", "done")
+    note(run, "distil.distilled:0", "running")
+    note(run, "distil.distilled:1", "failed", code=2)
+    found = lines(render(status_of(run)))
+    assert found["check"] == "done"
+    assert found["distil distilled:0"] == "running as it said itself (SLURM cannot be asked here), starting"
+    assert found["distil distilled:1"] == "FAILED exit code 2: it wrote nothing"
+    assert found["report"] == "waiting SLURM cannot be asked here"
 
 
 def test_a_job_that_requeued_itself_waits(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
