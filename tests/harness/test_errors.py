@@ -11,6 +11,7 @@ from harness.errors import FirstSightError, PairError, oneline
 
 CHILDREN = [
     "ArtifactError",
+    "ClusterError",
     "DataError",
     "ModelError",
     "PairError",
