@@ -17,7 +17,7 @@ set -uo pipefail
 
 : "${SCRATCH:?}" "${RUN:?}" "${IMAGE:=}" "${APPTAINER:=apptainer}" "${BINDS:=}" "${MODULES:=}" "${REQUEUES:=50}" "${GPUS:=0}"
 AGAIN=75 # EX_TEMPFAIL: how a command says that it was stopped, saved, and is to be run again
-CHILD='' ASKED='' JOB='' TASK='' NUMBER='' TASKS=0 STATE='' RESTARTS=${SLURM_RESTART_COUNT:-0}
+CHILD='' ASKED='' PASSED='' JOB='' TASK='' NUMBER='' TASKS=0 STATE='' RESTARTS=${SLURM_RESTART_COUNT:-0}
 
 begin() {
     JOB=$1
@@ -98,6 +98,8 @@ run() {
     if [[ -n $ASKED ]]; then stopped "$AGAIN"; fi
     "$@" &
     CHILD=$!
+    # A signal that came before the shell knew its child was noted and not passed on.
+    if [[ -n $ASKED && -z $PASSED ]]; then ask "$ASKED"; fi
     local code
     wait "$CHILD"
     code=$?
@@ -114,7 +116,10 @@ run() {
 ask() {
     echo "── $1 at $(date +%T): saving"
     if [[ $ASKED != USR1 ]]; then ASKED=$1; fi # a limit that is met while the command still saves: requeue all the same
-    if [[ -n $CHILD ]]; then kill -s "$1" "$CHILD" 2>/dev/null; fi
+    if [[ -n $CHILD ]]; then
+        PASSED=$1
+        kill -s "$1" "$CHILD" 2>/dev/null
+    fi
 }
 
 stopped() {
