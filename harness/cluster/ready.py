@@ -18,8 +18,6 @@ from harness.pair import Pair
 from harness.qa.datasets import clips_in, is_read, require_media
 from harness.variants import VARIANTS
 
-GB = 1e9
-
 
 def ready(pair: Pair, store: Store, *, random: bool = False, room: int = 0) -> Iterator[str]:
     """A line for each thing that is there. ModelError, DataError or ResourceError, with what to do, for what is not."""
@@ -57,7 +55,11 @@ def _room(folder: Path, room: int) -> str:
     free = shutil.disk_usage(folder).free
     if free < room:
         raise ResourceError(
-            f"{oneline(folder, 200)}: {free / GB:.1f} GB free, and the artifacts of this run take about "
-            f"{room / GB:.1f} GB: free some, or name another scratch in the cluster file"
+            f"{oneline(folder, 200)}: {_size(free)} free, and the artifacts of this run take about {_size(room)}: free "
+            "some, or name another scratch in the cluster file"
         )
-    return f"room: {free / GB:.1f} GB free in {folder}, about {room / GB:.1f} GB needed"
+    return f"room: {_size(free)} free in {folder}, about {_size(room)} needed"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

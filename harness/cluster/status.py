@@ -23,7 +23,7 @@ PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SUSPENDED", "S
 RUNNING = ("RUNNING", "COMPLETING", "CONFIGURING", "STAGE_OUT", "SIGNALING", "RESIZING", "STOPPED")
 TAIL = 65536  # bytes of a log that are looked at
 _PROGRESS = re.compile(r"^[^│─].*: \d+/\d+(, .*)?$")
-_MADE = re.compile(r"^(?!report|record|rootdir)[a-z][a-z-]*(?::\d+)?(?: [\w./-]+)?: (/\S+)$")
+_MADE = re.compile(r"^(?!report|record|rootdir)[a-z][a-z-]*(?::\d+)?(?: [\w./-]+)*: (/\S+)$")
 _WORDS = {"Dependency": "after {after}", "DependencyNeverSatisfied": "after {after}, which failed"}
 
 
@@ -89,7 +89,8 @@ def render(status: Status) -> str:
     if not status.submitted:
         return f"{head}; not submitted: bash {status.run / 'submit.sh'}"
     width = max(len(task.name) for task in status.tasks)
-    lines = [head, "", *(f"  {task.name:<{width}}  {task.state:<8} {task.told}".rstrip() for task in status.tasks), ""]
+    rows = ((task.name, task.state, oneline(task.told, 120)) for task in status.tasks)
+    lines = [head, "", *(f"  {name:<{width}}  {state:<8} {told}".rstrip() for name, state, told in rows), ""]
     for task in status.failed:
         lines.append(f"{task.name} failed: {task.told or 'it says nothing'}")
         lines.append(f"  read {task.log}")

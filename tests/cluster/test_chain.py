@@ -107,7 +107,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(patient: Path, slurm: PrivateSlurm, lineage: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The student that nobody interrupted, made outside SLURM beside a teacher that is there."""
-    assert lineage.student()
+    assert lineage.student()  # and so teacher and targets
     store = tmp_path_factory.mktemp("undisturbed") / "artifacts"
     shutil.copytree(lineage.store.root, store)
     login = LoginNode(slurm, store.parent)
@@ -116,15 +116,22 @@ def undisturbed(patient: Path, slurm: PrivateSlurm, lineage: Any, tmp_path_facto
     return Path(found.stdout.split(": ")[1].strip())
 
 
-@pytest.fixture
-def training(login: LoginNode, lineage: Any, patient: Path, undisturbed: Path) -> tuple[LoginNode, Path, str]:
-    """A distil job that is in the middle of its steps; the login node, the run, the job's id."""
+def learning(login: LoginNode, lineage: Any, undisturbed: Path, pair: Path, *more: str) -> tuple[Path, str]:
+    """The distil job alone of a run whose teacher is there, in the middle of its steps: the run, the task's id."""
     shutil.copytree(lineage.store.root, login.scratch / "artifacts")
-    run = login.submit("--variants", "baseline,distilled", pair=patient)
-    job = f"{jobs_of(run)['distil']}_0"
+    run = login.submit("--variants", "baseline,distilled", "--write", *more, pair=pair)
+    job = login.slurm.run("sbatch", "--parsable", str(run / "distil.sbatch"))
+    (run / "jobs").write_text(f"distil {job}\n")
     resume = login.scratch / "artifacts" / ".partial" / undisturbed.name / ".resume"
     login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 120)
-    return login, run, job
+    return run, f"{job}_0"
+
+
+def ended_well(login: LoginNode, run: Path, job: str) -> str:
+    """Wait for it; what it wrote."""
+    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
+    assert state == "COMPLETED", logs(run)
+    return (run / "logs" / "distil-0.log").read_text()
 
 
 def usr1(slurm: PrivateSlurm, job: str) -> None:
@@ -151,13 +158,11 @@ def lose_node(slurm: PrivateSlurm, job: str) -> None:
 
 @pytest.mark.parametrize("interrupt", [usr1, requeue, preempt, lose_node])
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_student(
-    training: tuple[LoginNode, Path, str], undisturbed: Path, interrupt: Any
+    login: LoginNode, lineage: Any, patient: Path, undisturbed: Path, interrupt: Any
 ) -> None:
-    login, run, job = training
+    run, job = learning(login, lineage, undisturbed, patient)
     interrupt(login.slurm, job)
-    login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
-    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
-    log = (run / "logs" / "distil-0.log").read_text()
+    log = ended_well(login, run, job)
     assert log.count("── distil distilled:0") == 2, log
     assert "restart 1" in log
     assert "going on from what an interrupted run left" in log
@@ -166,18 +171,25 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_student(
 
 
 def test_a_killed_training_fails_and_the_next_submission_goes_on(
-    training: tuple[LoginNode, Path, str], patient: Path, undisturbed: Path
+    login: LoginNode, lineage: Any, patient: Path, undisturbed: Path
 ) -> None:
-    login, run, job = training
+    run, job = learning(login, lineage, undisturbed, patient)
+    report = login.slurm.run(
+        "sbatch", "--parsable", f"--dependency=afterok:{job.split('_')[0]}", "--kill-on-invalid-dep=yes",
+        str(run / "report.sbatch"),
+    )  # fmt: skip
+    with (run / "jobs").open("a") as jobs:
+        jobs.write(f"report {report}\n")
     login.slurm.run("scancel", "--signal=KILL", "--full", job)
     login.ended(run)
     said = login.firstsight("status", str(run))
     assert said.returncode == 1
     assert f"read {run / 'logs' / 'distil-0.log'}" in said.stdout
-    assert "suites" in said.stdout.partition("not run for it: ")[2]
+    assert "report" in said.stdout.partition("not run for it: ")[2]
     again = login.submit("--variants", "baseline,distilled", pair=patient)
     login.slurm.wait(f"{jobs_of(again)['distil']}_0", "COMPLETED", seconds=240)
     login.slurm.run("scancel", jobs_of(again)["suites"], check=False)
+    assert "going on from what an interrupted run left" in (again / "logs" / "distil-0.log").read_text()
     same_student(login, undisturbed)
 
 
@@ -206,15 +218,9 @@ def test_two_nodes_distil_together(login: LoginNode, lineage: Any) -> None:
 def test_two_nodes_that_are_stopped_save_and_go_on_together(
     login: LoginNode, lineage: Any, patient: Path, undisturbed: Path
 ) -> None:
-    shutil.copytree(lineage.store.root, login.scratch / "artifacts")
-    run = login.submit("--variants", "baseline,distilled", "--nodes", "2", pair=patient)
-    job = f"{jobs_of(run)['distil']}_0"
-    resume = login.scratch / "artifacts" / ".partial" / undisturbed.name / ".resume"
-    login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 120)
+    run, job = learning(login, lineage, undisturbed, patient, "--nodes", "2")
     usr1(login.slurm, job)
-    login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
-    login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
-    log = (run / "logs" / "distil-0.log").read_text()
+    log = ended_well(login, run, job)
     assert "── saved; requeued, to go on where it was" in log
     assert "restart 1" in log
     assert (login.scratch / "artifacts" / undisturbed.name / "model.safetensors").is_file(), log
@@ -350,6 +356,6 @@ def test_a_full_scratch_is_told_before_anything_is_trained(slurm: PrivateSlurm, 
         run = login.submit()
         login.ended(run)
         said = login.firstsight("status", str(run)).stdout
-        assert "GB free, and the artifacts of this run take about" in said
+        assert "MB free, and the artifacts of this run take about" in said
     finally:
         os.system(f"umount -l {login.scratch}")

@@ -115,7 +115,7 @@ def test_artifacts_are_named_where_they_are_there(run: Path, tmp_path: Path, mon
     note(run, "distil.distilled:0", "done")
     note(run, "distil.distilled:1", "done")
     (run / "logs" / "distil-0.log").write_text(f"distilled:0: {made}\n")
-    (run / "logs" / "distil-1.log").write_text(f"distilled:1: {made}x\n")
+    (run / "logs" / "distil-1.log").write_text(f"targets pool 1/2: {made}x\nreport: {made}\n")
     found = lines(told(run, monkeypatch))
     assert found["distil distilled:0"] == "done student-distilled-1"
     assert found["distil distilled:1"] == "done student-distilled-1x (gone)"
