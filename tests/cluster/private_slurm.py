@@ -141,7 +141,9 @@ class PrivateSlurm:
         self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
     def node_returns(self, node: str) -> None:
-        self.run("scontrol", "update", f"nodename={node}", "state=resume")
+        """A node that has come back by itself meanwhile (ReturnToService) is refused to be resumed: all the better."""
+        self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+        self.until(lambda: not self.states() & {"down", "drained", "draining"}, f"{node} is back", 60)
 
     # --- starting and ending -----------------------------------------------------------------------
 
