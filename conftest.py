@@ -296,7 +296,7 @@ def timed(door: Any, request: pytest.FixtureRequest) -> Any:
             try:
                 with door.unmuted():
                     door.make_ahead(cases)
-                found.append(door.time(cases, workloads, smoke=request.config._benchmarksession.disabled))
+                found.append(door.time(cases, workloads, smoke=_benchmarks(request.config).disabled))
             except Exception as error:  # the other rows fail of it too; they do not try again for minutes
                 found.append(error)
                 request.config.stash[UNTIMED] = True
@@ -346,7 +346,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             item.config.stash.setdefault(REFUSED, []).append(report.longrepr)
 
 
-@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def _benchmarks(config: pytest.Config) -> Any:
+    """pytest-benchmark's session: what was measured, and how it is saved. It has no public name."""
+    return config._benchmarksession  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """A failed test's numbers never enter a record: they leave before pytest-benchmark saves. Those of a session that
     was cut short are saved apart: the next run would be held against half a run.
@@ -354,17 +359,18 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     config = session.config
     if DOOR in config.stash:
         failed = config.stash.get(FAILED, set())
-        saved = config._benchmarksession  # type: ignore[attr-defined]
+        saved = _benchmarks(config)
         saved.benchmarks[:] = [bench for bench in saved.benchmarks if bench.fullname not in failed]
         if why := _cut_short(session):
             from harness.gate.saving import cut
 
             config.stash[CUT] = why
             saved.save, saved.autosave = None, cut(saved.save or saved.autosave)
-    outcome = yield
-    if DOOR in config.stash and isinstance(outcome.exception, OSError):  # type: ignore[attr-defined]
-        session.exitstatus = _not_saved(config, outcome.exception)  # type: ignore[attr-defined]
-        outcome.force_result(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    except FirstSightError as error:  # the record found no room
+        config.get_terminal_writer().line(f"\n{REFUSAL}{oneline(error)}")
+        session.exitstatus = FirstSightError.exit_code
         return
     if STOPPED:
         session.exitstatus = REQUEUE_CODE
@@ -381,14 +387,6 @@ def _cut_short(session: pytest.Session) -> str:
     if done < len(items):
         return f"stopped after {done} of {len(items)} tests"
     return "the variants could not be timed" if session.config.stash.get(UNTIMED, False) else ""
-
-
-def _not_saved(config: pytest.Config, error: OSError) -> int:
-    """A full disk, mostly; harness/gate/saving.py leaves no half of a record."""
-    storage = config._benchmarksession.storage.path  # type: ignore[attr-defined]
-    why = f"the record could not be saved in {storage}: {error.strerror}"
-    config.get_terminal_writer().line(f"\n{REFUSAL}{oneline(why)}; free some room and run again, what was made is kept")
-    return FirstSightError.exit_code
 
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any] | None:
@@ -419,7 +417,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The table and the report's path, from the record that was just saved."""
     if DOOR not in config.stash or config.option.collectonly:
         return
-    saved = config._benchmarksession  # type: ignore[attr-defined]
+    saved = _benchmarks(config)
     if not saved.benchmarks:
         terminalreporter.write_line("nothing was recorded: no report")
         if config.stash[TERMS]:

@@ -28,13 +28,14 @@ LAYERS = (
     ),
     ("harness.cluster", "harness.distill", "harness.variants", "harness.gate", "harness.report"),
     ("harness.measure", "harness.plan", "harness.qa"),
-    ("harness.record", "harness.stats", "harness.artifact", "harness.pair", "harness.image"),
+    ("harness.record", "harness.stats", "harness.artifact", "harness.pair", "harness.image", "harness.durable"),
     ("harness.errors",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 LIGHT = (
     "harness.errors",
     "harness.artifact",
+    "harness.durable",
     "harness.image",
     "harness.pair",
     "harness.record",

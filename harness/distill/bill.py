@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from harness.distill.durable import write_text
+from harness.durable import write_text
 from harness.measure.ceilings import Ceiling
 from harness.measure.price import Price, priced, priced_json
 

@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from harness.artifact import is_disk_full
-from harness.distill.durable import write_tensors, write_text, written
 from harness.distill.optimizer import Optimizers
 from harness.distill.parallel import ALONE, Ranks, set_whole, whole
+from harness.distill.tensors import write_tensors
+from harness.durable import write_text, written
 from harness.errors import ModelError, ResourceError
 
 

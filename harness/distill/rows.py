@@ -24,7 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from harness.distill.durable import write_tensors, write_text
+from harness.distill.tensors import write_tensors
+from harness.durable import write_text
 
 SHARD_BYTES = 512 << 20
 INDEX = "rows.json"

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from harness.distill.align import require_spelt
-from harness.distill.durable import write_tensors
 from harness.distill.knowledge import Dense, Known, TopK
 from harness.distill.rows import Entry, Rows, RowWriter
 from harness.distill.stopping import stop_between
+from harness.distill.tensors import write_tensors
 from harness.qa.asking import prepare
 from harness.qa.items import Clip, QAItem, by_clip
 from models.interface import Architecture, Prepared

@@ -8,13 +8,13 @@ And it writes in place: what a signal leaves would stand in the storage as the l
 """
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pytest_benchmark.utils import SafeJSONEncoder
 
+from harness.durable import write_text
+from harness.errors import ResourceError
 from harness.record import rounded
 
 CUT = "cut-short_"  # no number: neither the newest run of a folder, nor what --benchmark-compare takes
@@ -27,25 +27,18 @@ def cut(name: str) -> str:
 
 def save(storage: Any, output: Mapping[str, Any], name: str) -> None:
     """In the place of `FileStorage.save`. `output` is written as it is but for pytest-benchmark's own copy of the
-    rounds (seconds), of which six digits are kept, as a record's samples.
+    rounds (seconds), of which six digits are kept, as a record's samples. ResourceError where it finds no room.
     """
-    number = "" if name.startswith(CUT) else f"{storage._next_num}_"
-    file = storage.get(f"{number}{name}.json")
     for row in output["benchmarks"]:
         if data := row["stats"].get("data"):
             row["stats"]["data"] = [rounded(second) for second in data]
-    _write(file, json.dumps(output, cls=SafeJSONEncoder, separators=(",", ":")))
-    storage.logger.info(f"Saved benchmark data in: {file}")
-
-
-def _write(file: Path, text: str) -> None:
-    """Aside, flushed, and then renamed: after a kill or a power cut there is the whole file or none."""
-    aside = file.with_name(f"{file.name}.tmp")
+    number = "" if name.startswith(CUT) else f"{storage._next_num}_"
     try:
-        with aside.open("w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+        file = storage.get(f"{number}{name}.json")  # makes the folder, too
+        write_text(file, json.dumps(output, cls=SafeJSONEncoder, separators=(",", ":")))
+    except OSError as error:
+        raise ResourceError(
+            f"the record could not be saved in {storage.path}: {error.strerror}; free some room and run again, "
+            "what was made is kept"
+        ) from None
+    storage.logger.info(f"Saved benchmark data in: {file}")

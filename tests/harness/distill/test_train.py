@@ -275,7 +275,7 @@ def test_a_full_disk_names_the_last_good_checkpoint_and_leaves_it(
         save_file(tensors, path, metadata)
 
     with monkeypatch.context() as full:
-        full.setattr("harness.distill.durable.save_file", filling)
+        full.setattr("harness.distill.tensors.save_file", filling)
         with pytest.raises(ResourceError) as caught:
             course.run(tmp_path)
     resume = tmp_path / ".resume"

@@ -1,6 +1,8 @@
 """How a run is kept: short, whole or not at all, and without a number where it was cut short."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from pytest_benchmark.logger import Logger
 from pytest_benchmark.storage.file import FileStorage
 
-from harness.errors import RecordError
+from harness.errors import RecordError, ResourceError
 from harness.gate import saving
 from harness.gate.storage import runs_below, two_runs
 from harness.record import Run, latest_run, load_run
@@ -72,5 +74,15 @@ def test_what_fails_on_the_way_leaves_nothing(storage: FileStorage, monkeypatch:
 
     monkeypatch.setattr("os.fsync", stopped)
     with pytest.raises(KeyboardInterrupt):
+        storage.save(output(run(1)), "made")
+    assert not list(storage.path.rglob("*.*"))
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half(storage: FileStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ResourceError, match=r"could not be saved in \S+/tiny: No space left on device; free some room"):
         storage.save(output(run(1)), "made")
     assert not list(storage.path.rglob("*.*"))

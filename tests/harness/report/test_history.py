@@ -75,7 +75,9 @@ def test_a_slow_day_is_no_change_and_slower_code_is(forty: list[Run]) -> None:
     assert [[shift.index for shift in one.shifts] for one in panels["itl"].series] == [[SHIFTED - 1]] * 2
     assert not [shift for one in panels["ttft"].series for shift in one.shifts]
     ordinary, slow = (panels["ttft"].series[0].points[day - 1] for day in (13, 14))
-    assert slow.value / ordinary.value == pytest.approx(1.1, abs=0.02)  # type: ignore[union-attr, operator]
+    assert slow is not None
+    assert ordinary is not None
+    assert slow.value == pytest.approx(1.1 * ordinary.value, rel=0.02)
     assert panels["ttft"].says.endswith(
         "no change that chance does not explain (looked for in times over the ruler, so that a slow day is no change; "
         "drawn as measured)."

@@ -1,14 +1,14 @@
-"""Files that are there whole or not at all, also after a kill or a power cut: written aside, flushed, renamed."""
+"""Files that are there whole or not at all, also after a kill or a power cut: written aside, flushed, renamed.
+
+write_text(folder / "meta.json", json.dumps(found))
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from safetensors.torch import save_file
-from torch import Tensor
 
 
 @contextmanager
@@ -23,12 +23,6 @@ def written(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
         raise
     _flush(path.parent)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """safetensors, whole or not at all."""
-    with written(path) as aside:
-        save_file({name: one.contiguous() for name, one in tensors.items()}, aside, metadata=dict(metadata or {}))
 
 
 def write_text(path: Path, text: str) -> None:
