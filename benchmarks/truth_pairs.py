@@ -63,6 +63,7 @@ def in_pairs(ours: Callable[[], Taken], theirs: Callable[[], Taken], rounds: int
             about: Taken = {}
             with waiting.told(about):
                 rows = (ours, theirs)[which]()
+            about["wall"] -= rows.pop("apart", 0.0)  # what is counted otherwise
             found[which] = {**rows, **about}
         pairs.append((found[0], found[1]))
     gc.unfreeze()

@@ -30,6 +30,9 @@ SIDE = 128  # of the squares
 LAUNCHES, STEPS = 20, 2000
 
 
+EVERY_S = 0.025  # of short rounds several lie between two readings: read after each, it would be a tenth of their time
+
+
 def ruler_of(device: torch.device) -> Ruler | None:
     """None where none is held to be true."""
     return Ruler() if device.type == "cpu" else None
@@ -64,6 +67,38 @@ class Ruler:
         for _ in range(LAUNCHES):
             found = found + 1
         return found
+
+
+class Readings:
+    """Readings between rounds, the first before them, and what of them each round lies between."""
+
+    def __init__(self, ruler: Ruler | None, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._ruler, self._clock = ruler, clock
+        self._read: list[float] = []
+        self._before: list[int] = []  # of each round the reading before it
+        self._at = 0.0
+        if ruler is not None:
+            ruler.read()  # the first chooses kernels
+            self._take()
+
+    def after_round(self) -> None:
+        """A round has ended, outside of its clock."""
+        self._before.append(len(self._read) - 1)
+        if self._ruler is not None and self._clock() - self._at >= EVERY_S:
+            self._take()
+
+    def around(self) -> list[float | None]:
+        """Seconds of the ruler around each round: the geometric mean of the readings before and after it."""
+        if self._ruler is None:
+            return [None] * len(self._before)
+        if self._before and self._before[-1] == len(self._read) - 1:
+            self._take()
+        return [math.sqrt(self._read[place] * self._read[place + 1]) for place in self._before]
+
+    def _take(self) -> None:
+        assert self._ruler is not None
+        self._read.append(self._ruler.read())
+        self._at = self._clock()
 
 
 def _steps() -> int:

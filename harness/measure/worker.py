@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import os
 import sys
 import time
@@ -19,7 +18,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +135,7 @@ def _asked(data: DataSpec, split: str, frames: int) -> list[QAItem]:
 
 def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QAItem], energy: bool) -> dict[str, Any]:
     from harness.measure.machine_state import machine_state
-    from harness.measure.ruler import VERSION, ruler_of
+    from harness.measure.ruler import VERSION, Readings, ruler_of
     from harness.measure.timing import Stages
     from harness.measure.validity import Watch, judge_rounds
     from harness.stats import steady_after
@@ -155,16 +153,16 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
     gc.collect()
     gc.freeze()  # what stays is not looked through again while rounds are timed
     watch, ruler = Watch(model.device), ruler_of(model.device)
-    read = ruler.read if ruler is not None else lambda: None
-    read()  # the first chooses kernels
+    readings = Readings(ruler)
     taken: list[Round] = []
-    states, readings = [], [read()]
+    states = []
     measuring = time.perf_counter()
     while not _enough(job, taken):
         watch.before()
         taken.append(stages.round())
         states.append(watch.after())
-        readings.append(read())
+        readings.after_round()
+    around = readings.around()
     ended = time.perf_counter()
     judged = judge_rounds(states)
     found: dict[str, Any] = {
@@ -172,9 +170,9 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
             {
                 **asdict(one),
                 "broken": [[fault.kind, fault.text] for fault in state.faults],
-                "ruler": math.sqrt(before * after) if before and after else None,
+                "ruler": seconds,
             }
-            for one, state, (before, after) in zip(taken, judged.states, pairwise(readings), strict=True)
+            for one, state, seconds in zip(taken, judged.states, around, strict=True)
         ],
         "warmup": warmup,
         "steady": steady is not None,

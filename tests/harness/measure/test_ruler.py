@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.measure.latency import latency
-from harness.measure.ruler import Ruler, ruler_of
+from harness.measure.ruler import EVERY_S, Readings, Ruler, ruler_of
 from harness.stats import replicate_ratio
 
 
@@ -19,6 +19,42 @@ def test_a_reading_is_short_and_about_the_same_again() -> None:
 def test_a_card_has_none() -> None:
     assert ruler_of(torch.device("cuda")) is None
     assert isinstance(ruler_of(torch.device("cpu")), Ruler)
+
+
+class Told(Ruler):
+    """Reads what it is told to, one after another."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = iter(seconds)
+
+    def read(self) -> float:
+        return next(self._seconds)
+
+
+def around(rounds_s: float, rounds: int, *seconds: float) -> list[float | None]:
+    """Of so many rounds of one length; the first reading of a ruler is not used."""
+    now = 0.0
+    readings = Readings(Told(9.0, *seconds), lambda: now)
+    for _ in range(rounds):
+        now += rounds_s
+        readings.after_round()
+    return readings.around()
+
+
+def test_a_long_round_lies_between_two_readings_of_its_own() -> None:
+    assert around(2 * EVERY_S, 3, 1.0, 4.0, 9.0, 16.0) == [2.0, 6.0, 12.0]
+
+
+def test_short_rounds_share_the_readings_around_them() -> None:
+    assert around(0.4 * EVERY_S, 4, 1.0, 4.0, 9.0) == [2.0, 2.0, 2.0, 6.0]
+    assert around(0.4 * EVERY_S, 3, 1.0, 4.0) == [2.0, 2.0, 2.0], "the last was read after them already"
+    assert around(0.4 * EVERY_S, 1, 1.0, 4.0) == [2.0]
+
+
+def test_without_a_ruler_nothing_is_told() -> None:
+    readings = Readings(None)
+    readings.after_round()
+    assert readings.around() == [None]
 
 
 def test_a_slow_minute_leaves_the_ratio_alone_and_slow_code_does_not() -> None:
