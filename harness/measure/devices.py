@@ -111,9 +111,13 @@ def devices_from(raw: object, shown: str) -> dict[str, Device]:
         if not isinstance(name, str) or re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name, re.ASCII) is None:
             raise UsageError(f"{where}: an id is of small letters, digits and hyphens")
         found[name] = _device(name, _mapping(entry, where, KEYS, OPTIONAL), where)
-    names = [reported for device in found.values() for reported in device.reported_as]
-    if twice := next((one for one in names if names.count(one) > 1), None):
-        raise UsageError(f"{shown}: reported_as: two devices are {_told(twice)}: which of them was measured?")
+    names: dict[str, str] = {}
+    for device in found.values():
+        for one in device.reported_as:
+            if one in names:
+                twice = f"{names[one]} is {_told(one)} too: which of them was measured?"
+                raise UsageError(f"{shown}: {device.id}.reported_as: {twice}")
+            names[one] = device.id
     return found
 
 
@@ -142,7 +146,7 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
         id=name,
         name=_text(row["name"], f"{where}.name"),
         kind=row["class"],
-        reported_as=tuple(_text(one, f"{where}.reported_as") for one in reported),
+        reported_as=tuple(dict.fromkeys(_text(one, f"{where}.reported_as") for one in reported)),  # twice is once
         memory=_figure(row["memory_gb"], f"{where}.memory_gb", 1e9),
         shared_memory=row["shared_memory"],
         bandwidth=_figure(row["bandwidth_gb_s"], f"{where}.bandwidth_gb_s", 1e9),

@@ -109,8 +109,13 @@ def test_a_fault_is_one_line_with_its_path(path: str, value: Any, message: str) 
 
 def test_one_name_is_one_device() -> None:
     twice = {"a": SHIPPED["h200"], "b": SHIPPED["h200"]}
-    with pytest.raises(UsageError, match="two devices are 'NVIDIA H200': which of them was measured"):
+    with pytest.raises(UsageError, match=r"^mine.yaml: b\.reported_as: a is 'NVIDIA H200' too: which of them was"):
         devices_from(twice, "mine.yaml")
+
+
+def test_a_name_told_twice_of_one_device_is_told_once() -> None:
+    found = devices_from(changed("reported_as", ["NVIDIA H200"] * 2), "mine.yaml")
+    assert found["h200"].reported_as == ("NVIDIA H200",)
 
 
 def test_a_file_that_cannot_be_read_or_is_not_yaml(tmp_path: Path) -> None:
