@@ -56,7 +56,7 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
     chosen = next((view for view in views if view.name == verdict.ship), None)
     students = [view for view in views if view.items and view.name != "baseline" and not view.control]
     past = history(run, earlier)
-    css = (_HERE / "report.css").read_text(encoding="utf-8")
+    css = "".join(file.read_text(encoding="utf-8") for file in sorted((_HERE / "css").glob("*.css")))
     page = _template().render(
         css=Markup(css),
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
