@@ -275,6 +275,12 @@ def examine(door: Any, trained_variant: Any, teacher: Any) -> Any:
 
 
 @pytest.fixture
+def look(door: Any, trained_variant: Any) -> Any:
+    """What a variant still answers without its frames, and with them in another order."""
+    return lambda answers: door.look(trained_variant, answers)
+
+
+@pytest.fixture
 def one_request(door: Any) -> Any:
     """A request for a fresh process: one clip, one question."""
     return door.one_request

@@ -24,7 +24,8 @@ from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
 from harness.errors import ResourceError, UsageError
 from harness.gate.storage import runs_below
-from harness.measure import environment
+from harness.measure import environment, looking
+from harness.measure.agreement import FLIPS_KEPT
 from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.beside import beside
 from harness.measure.ceilings import ceilings_from
@@ -110,10 +111,8 @@ class Examined:
 
     @property
     def flips_kept(self) -> int:
-        """How many disagreements are kept with their frames: those of what may be shipped come first."""
-        if self.seed:
-            return 0
-        return 8 if self.case.variant.control else 24
+        """How many disagreements are kept with their frames: none of what is never shipped, which no page shows."""
+        return 0 if self.seed or self.case.variant.control else FLIPS_KEPT
 
     @property
     def training(self) -> Mapping[str, Any] | None:
@@ -315,6 +314,17 @@ class Doorway:
 
     def examine(self, examined: Examined) -> tuple[Answers, Forced]:
         return self._answer(examined.model), self._force(examined.model, self.reference.answers)
+
+    def look(self, examined: Examined, answers: Answers) -> tuple[Measurement, ...]:
+        """What it still answers without its frames, and with them in another order; not asked of a control or another
+        seed, which nobody ships.
+        """
+        if examined.seed or examined.case.variant.control:
+            return ()
+        evaluation = self.pair.evaluation
+        return looking.measurements(
+            examined.model, answers, batch_clips=evaluation.batch_clips, max_new_tokens=evaluation.max_new_tokens
+        )
 
     def _answer(self, model: Any) -> Answers:
         evaluation = self.pair.evaluation

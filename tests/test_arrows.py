@@ -28,7 +28,15 @@ LAYERS = (
     ),
     ("harness.cluster", "harness.distill", "harness.variants", "harness.gate", "harness.report"),
     ("harness.measure", "harness.plan", "harness.qa"),
-    ("harness.record", "harness.stats", "harness.artifact", "harness.pair", "harness.image", "harness.durable"),
+    (
+        "harness.record",
+        "harness.stats",
+        "harness.artifact",
+        "harness.pair",
+        "harness.image",
+        "harness.durable",
+        "harness.telling",
+    ),
     ("harness.errors",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -40,6 +48,7 @@ LIGHT = (
     "harness.pair",
     "harness.record",
     "harness.stats",
+    "harness.telling",
     "harness.report",
     "harness.gate",
 )

@@ -18,8 +18,9 @@ from harness.measure.divergence import token_kl
 from harness.qa.grading import is_correct, is_same
 from harness.qa.items import Clip
 from harness.record import Measurement
+from harness.telling import Candidate, most_telling, outcome
 
-FLIPS_KEPT = 24
+FLIPS_KEPT = 50
 BOOTSTRAP = "95% interval: bootstrap over clips, 2000 resamples"
 WILSON = "95% interval: Wilson's at the effective sample size of answers clustered by clip"
 
@@ -123,16 +124,25 @@ def items_in_detail(answers: Answers, teachers: Answers, asked: bool = True) -> 
 
 
 def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT) -> list[dict[str, Any]]:
-    """The `most` disagreements where both were surest, at most one a clip, with their frames as data URIs."""
+    """The `most` disagreements that tell most (`harness/telling.py`), with their frames as data URIs."""
     differing = [index for index, same in enumerate(agreeing(answers, teachers)) if not same]
-    differing.sort(key=lambda i: (-answers.sure[i] * teachers.sure[i], answers.items[i].id))
+    right = {
+        index: tuple(is_correct(answers.items[index], one.texts[index]) for one in (teachers, answers))
+        for index in differing
+    }
+    candidates = [
+        Candidate(
+            id=answers.items[index].id,
+            clip=answers.items[index].clip.id,
+            type=answers.items[index].type,
+            outcome=outcome(*right[index]),
+            sure=answers.sure[index] * teachers.sure[index],
+        )
+        for index in differing
+    ]
     kept: list[dict[str, Any]] = []
-    clips: set[str] = set()
-    for index in differing:
+    for index in (differing[place] for place in most_telling(candidates, most)):
         item = answers.items[index]
-        if item.clip.id in clips or len(kept) >= most:
-            continue
-        clips.add(item.clip.id)
         kept.append(
             {
                 "id": item.id,
@@ -145,15 +155,15 @@ def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT)
                 "answer": answers.texts[index],
                 "teacher_p": teachers.sure[index],
                 "answer_p": answers.sure[index],
-                "teacher_right": is_correct(item, teachers.texts[index]),
-                "answer_right": is_correct(item, answers.texts[index]),
+                "teacher_right": right[index][0],
+                "answer_right": right[index][1],
                 "frames": frame_uris(item.clip),
             }
         )
     return kept
 
 
-def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
+def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160) -> list[str]:
     """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` pixels."""
     frames = clip.frames()
     picked = [frames[at] for at in np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
@@ -162,7 +172,7 @@ def frame_uris(clip: Clip, most: int = 8, longest_side: int = 192) -> list[str]:
         image = Image.fromarray(frame)
         image.thumbnail((longest_side, longest_side))
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=85)
+        image.save(buffer, "JPEG", quality=80)
         uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
     return uris
 

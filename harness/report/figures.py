@@ -54,6 +54,10 @@ METRICS = {
     "similarity": Metric("Similarity", "similarity in meaning", "plain"),
     "option_consistency": Metric("Same option", "the same option in every order", "share"),
     "position_bias": Metric("Position bias", "position bias", "share"),
+    "accuracy_blind_frames": Metric("Without frames", "accuracy with every frame grey", "share"),
+    "accuracy_shuffled_frames": Metric("Shuffled", "accuracy with the frames in another order", "share"),
+    "unchanged_blind_frames": Metric("Same answer", "answers that stay the same without frames", "share"),
+    "unchanged_shuffled_frames": Metric("Same answer", "answers that stay the same with shuffled frames", "share"),
     "distil_seconds": Metric("Time to distil", "time to distil", "plain"),
     "cold_load": Metric("Loading, cold", "loading the weights in a fresh process", "plain"),
     "cold_first_answer": Metric(

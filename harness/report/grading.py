@@ -1,4 +1,4 @@
-"""The same answers graded in other ways: by letter and likelihood, by words and meaning; and whether places sway them.
+"""The same answers graded in other ways: by letter and likelihood, by words and meaning.
 
 Only columns that some variant has a figure for are shown, so a set of open questions has no column of letters.
 """
@@ -10,15 +10,7 @@ from dataclasses import dataclass
 from harness.report import figures
 from harness.report.view import VariantView
 
-GRADINGS = (
-    "accuracy_letter",
-    "accuracy_likelihood",
-    "exact_match",
-    "token_f1",
-    "similarity",
-    "option_consistency",
-    "position_bias",
-)
+GRADINGS = ("accuracy_letter", "accuracy_likelihood", "exact_match", "token_f1", "similarity")
 
 
 @dataclass(frozen=True)

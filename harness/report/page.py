@@ -7,6 +7,7 @@ allows nothing but its one style sheet and pictures that it carries.
 """
 
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -23,10 +25,14 @@ from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
 from harness.report.cost import cost
+from harness.report.disagreements import as_json
 from harness.report.edge import edge
+from harness.report.flips import flips
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.history import history
+from harness.report.looking import looks
+from harness.report.places import places
 from harness.report.rounds import HEADINGS as ROUNDS
 from harness.report.rounds import timed_rounds
 from harness.report.seeds import by_seed
@@ -44,15 +50,15 @@ _GAIN = (
     "p by clips",
     "Shown",
 )
+FLIPS = "flips.json"
 _HERE = Path(__file__).parent / "templates"
 _UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
-def render(run: Run, earlier: Sequence[Run] = ()) -> str:
-    """The whole page; with the runs before it, its history too."""
+def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> str:
+    """The whole page; with the runs before it, its history too. `flips_file` stands beside it, and is linked."""
     views, verdict = variants(run), decide(run)
     headings, budgets = sections.budget_table(verdict)
-    cards, flipped = sections.flips(views, verdict.ship)
     chosen = next((view for view in views if view.name == verdict.ship), None)
     students = [view for view in views if view.items and view.name != "baseline" and not view.control]
     past = history(run, earlier)
@@ -87,8 +93,11 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         seeds=by_seed(run),
         gain_headings=_GAIN,
         by_type=sections.by_type(views, chosen if chosen in students else (students[-1] if students else None)),
-        flips=cards,
-        flipped=flipped,
+        flips=flips(views, verdict.ship),
+        flips_file=flips_file,
+        flips_href="./" + quote(os.fsencode(flips_file)),  # a file name may hold anything
+        looks=looks(views, verdict.ship),
+        places=places(views),
         cost=cost(views),
         recipes=provenance.recipes(views),
         blind=next((view.blind for view in views if view.blind), None),
@@ -105,23 +114,31 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
 
 
 def write(run: Run, path: Path, earlier: Sequence[Run] = ()) -> Path:
-    """The page at a path, `earlier` runs in its history: written aside, then renamed, never seen half-written."""
-    html = render(run, earlier).encode()
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """The page at a path, `earlier` runs in its history, and beside it all disagreements as JSON (`flips.json`, or
+    flips-x.json beside x.html). Both are written aside, then renamed: neither is seen half-written.
+    """
+    beside = path.with_name(FLIPS if path.stem == "report" else f"flips-{path.stem}.json")  # never a record's name
+    texts = {beside: as_json(run, variants(run)), path: render(run, earlier, beside.name)}
+    aside = {target: target.with_name(f".{target.name}.{os.getpid()}.partial") for target in texts}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        for target, text in texts.items():
+            if target.is_dir():  # found before the other one is in its place
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            with aside[target].open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        for target in texts:
+            os.replace(aside[target], target)
     except OSError as error:
         raise ResourceError(
             f"report {oneline(path, 200)}: cannot be written: {error.strerror}; choose another --output"
         ) from None
     finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+        for partial in aside.values():
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,17 +1,14 @@
 """What stands in each part of the page, as plain rows of text: the template only sets it."""
 
-import re
 from dataclasses import dataclass
 
 from harness.report import figures
 from harness.report.budgets import Check
 from harness.report.compare import baseline_of, relative
 from harness.report.verdict import Verdict
-from harness.report.view import Flip, VariantView
+from harness.report.view import VariantView
 from harness.stats import wilson_clustered
 
-MOST_FLIPS = 24
-_FRAME = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
 _MARKS = {"met": "✓", "missed": "✗", "cannot tell": "?", "not measured": "–"}
 
 Pairs = tuple[tuple[str, str], ...]
@@ -65,22 +62,6 @@ class ByType:
     names: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[TypeCell, ...]], ...]
     says: str
-
-
-@dataclass(frozen=True)
-class FlipCard:
-    """A question with its frames, and every variant that answers it otherwise than the teacher."""
-
-    question: str
-    type: str
-    id: str
-    options: tuple[str, ...]
-    gold: str
-    teacher: str
-    teacher_sure: str
-    answers: tuple[tuple[str, str, str, str], ...]  # variant, answer, how sure, what became of it
-    frames: tuple[str, ...]
-    unseen: int
 
 
 def overview(views: tuple[VariantView, ...], verdict: Verdict) -> Overview:
@@ -144,26 +125,6 @@ def by_type(views: tuple[VariantView, ...], shown: VariantView | None) -> ByType
     return ByType(tuple(view.name for view in answered), tuple(rows), says)
 
 
-def flips(views: tuple[VariantView, ...], ship: str | None) -> tuple[tuple[FlipCard, ...], int]:
-    """At most 24 questions on which a variant that could be shipped differs from the teacher, and how many
-    there are.
-
-    The shipped variant's first, then by how sure the variant was of its other answer.
-    """
-    gathered: dict[str, list[tuple[str, Flip]]] = {}
-    for view in views:
-        for flip in () if view.control else view.flips:
-            gathered.setdefault(flip.id, []).append((view.name, flip))
-    total = len({item.id for view in views if not view.control for item in view.items if not item.agrees})
-
-    def order(entry: tuple[str, list[tuple[str, Flip]]]) -> tuple[bool, float, str]:
-        sure = max(flip.answer_p or 0.0 for _, flip in entry[1])
-        return all(name != ship for name, _ in entry[1]), -sure, entry[0]
-
-    chosen = sorted(gathered.items(), key=order)[:MOST_FLIPS]
-    return tuple(_card(found) for _, found in chosen), max(total, len(gathered))
-
-
 def _held(check: Check) -> tuple[str, str, str, str]:
     margin = check.margin_words
     if check.status == "not measured":
@@ -191,29 +152,3 @@ def _type_cell(view: VariantView, kind: str) -> TypeCell:
 def _rate(view: VariantView, kind: str) -> float | None:
     hits = [item.agrees for item in view.items if item.type == kind]
     return sum(hits) / len(hits) if hits else None
-
-
-def _card(found: list[tuple[str, Flip]]) -> FlipCard:
-    first = found[0][1]
-    frames = tuple(frame for frame in first.frames if _FRAME.fullmatch(frame))
-    return FlipCard(
-        question=first.question,
-        type=first.type,
-        id=first.id,
-        options=first.options,
-        gold=first.gold,
-        teacher=first.teacher,
-        teacher_sure=_sure(first.teacher_p),
-        answers=tuple((name, flip.answer, _sure(flip.answer_p), _became(flip)) for name, flip in found),
-        frames=frames,
-        unseen=len(first.frames) - len(frames),
-    )
-
-
-def _became(flip: Flip) -> str:
-    before, after = ("right" if graded else "wrong" for graded in (flip.teacher_right, flip.answer_right))
-    return f"{before} → {after}"
-
-
-def _sure(p: float | None) -> str:
-    return "" if p is None else f"{100 * min(1.0, max(0.0, p)):.0f} %"

@@ -157,7 +157,7 @@ def agreement(variant: str, asked: list[dict[str, Any]]) -> Record:
                 "answer_p": round(dice.uniform(0.3, 0.99), 3),
                 "frames": [png(int(item["id"][1:]) * 10 + frame) for frame in range(4)],
             }
-            for item in flips[:24]
+            for item in list({item["clip"]: item for item in flips[::-1]}.values())[:50]
         ],
         "blind": {
             "accuracy": 0.412,
