@@ -82,11 +82,16 @@ def as_json(run: Run, views: Sequence[VariantView]) -> str:
             "control": view.control,
             "questions": len(view.items) or None,
             "flips": len(mine) if view.items or mine else None,
-            **{name: by_outcome[name] for name in OUTCOMES if view.items or mine},
+            **{_key(name): by_outcome[name] for name in OUTCOMES if view.items or mine},
         }
-    lines = [json.dumps({**vars(one), "outcome": one.outcome}) for one in found]
+    lines = [json.dumps({**vars(one), "outcome": one.outcome and _key(one.outcome)}) for one in found]
     opening = json.dumps({**head, "variants": variants}, indent=1).removesuffix("\n}")
     return f'{opening},\n "flips": [{",".join(f"{chr(10)}  {line}" for line in lines)}\n ]\n}}\n'
+
+
+def _key(name: str) -> str:
+    """right_to_wrong: JSON in ASCII would escape the arrow."""
+    return name.replace(" → ", "_to_")
 
 
 def _answered(view: VariantView) -> list[tuple[int, list[Mapping[str, JSON]], dict[str, Mapping[str, JSON]]]]:

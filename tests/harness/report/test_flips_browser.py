@@ -45,8 +45,8 @@ def tally(shown: Page) -> str:
     session = shown.context.new_cdp_session(shown)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     words = [node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == "StaticText"]
-    at = next(i for i, word in enumerate(words) if word.strip().startswith("of ") or " of 50" in word)
-    return " ".join("".join(words[at - 1 : at + 3]).split())
+    at = words.index("of 50")
+    return " ".join("".join(words[at - 2 : at + 3]).split())
 
 
 def test_a_click_leaves_what_the_filter_says(shown: Page) -> None:
