@@ -172,7 +172,7 @@ def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160) -> list[str]:
         image = Image.fromarray(frame)
         image.thumbnail((longest_side, longest_side))
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
+        image.save(buffer, "JPEG", quality=75)
         uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
     return uris
 

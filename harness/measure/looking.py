@@ -27,7 +27,7 @@ from harness.qa.items import Clip, Frames, QAItem, by_clip
 from harness.record import Measurement
 from models.interface import Architecture
 
-MOST = 96  # questions; whole clips of them
+MOST, PER_CLIP = 96, 4  # questions: the more clips they are of, the narrower the intervals, and the longer it takes
 GREY = 128  # of 255
 TANGO = "95% interval: Tango's on paired answers, at the effective number of questions clustered by clip"
 UNORDERED = "no clip among them has frames in an order: stills, or one frame"
@@ -52,15 +52,13 @@ WAYS: dict[str, tuple[Callable[[Clip], Clip | None], str]] = {
 
 
 def sampled(items: Sequence[QAItem], most: int = MOST) -> list[QAItem]:
-    """All questions of some clips, at most `most` of them (of one clip at least): the clips whose ids' digests come
-    first, so that the same questions are asked of every variant and run. A question in rotated options counts once.
+    """At most `most` questions, at most four of a clip: of clips and of their questions those whose ids' digests come
+    first, so that the same are asked of every variant and run. A question in rotated options counts once.
     """
-    groups = sorted(by_clip([item for item in items if ROTATED not in item.id]), key=lambda group: _drawn(group[0].id))
+    groups = by_clip([item for item in items if ROTATED not in item.id])
     chosen: list[QAItem] = []
-    for _, asked in groups:
-        if chosen and len(chosen) + len(asked) > most:
-            break
-        chosen += asked[:most]
+    for _, asked in sorted(groups, key=lambda group: _drawn(group[0].id)):
+        chosen += sorted(asked, key=lambda item: _drawn(item.id))[: min(PER_CLIP, most - len(chosen))]
     return chosen
 
 

@@ -66,14 +66,21 @@ def test_stills_and_single_frames_have_no_order() -> None:
     assert looking.shuffled(replace(film(), still=True)) is None
 
 
-def test_whole_clips_are_sampled_whatever_the_order_of_questions(items: Any) -> None:
+def test_the_same_questions_are_drawn_whatever_their_order(items: Any) -> None:
     chosen = looking.sampled(items, 12)
     assert len(chosen) == 12
-    assert len({item.clip.id for item in chosen}) == 3, "four questions a clip"
+    assert len({item.clip.id for item in chosen}) == 3, "four of a clip"
     again = looking.sampled(list(items)[::-1], 12)
-    assert {item.id for item in again} == {item.id for item in chosen}
+    assert [item.id for item in again] == [item.id for item in chosen]
     assert [item.id for item in looking.sampled(items, 20)][:12] == [item.id for item in chosen], "more begin alike"
-    assert len(looking.sampled(items, 1)) == 1
+    assert len(looking.sampled(items, 10)) == 10
+
+
+def test_a_clip_with_many_questions_is_not_all_that_is_asked(items: Any) -> None:
+    many = [*items, *(replace(items[0], id=f"more {at}") for at in range(50))]
+    asked = looking.sampled(many, 48)
+    assert sum(item.clip.id == items[0].clip.id for item in asked) == looking.PER_CLIP
+    assert len(asked) == 48
 
 
 def test_rotated_options_are_not_asked_again(items: Any) -> None:
