@@ -281,6 +281,12 @@ def look(door: Any, trained_variant: Any) -> Any:
 
 
 @pytest.fixture
+def in_orders(door: Any, trained_variant: Any) -> Any:
+    """A variant's answers to some multiple-choice questions in every order of their options."""
+    return lambda answers: door.in_orders(trained_variant, answers)
+
+
+@pytest.fixture
 def one_request(door: Any) -> Any:
     """A request for a fresh process: one clip, one question."""
     return door.one_request

@@ -24,7 +24,7 @@ from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
 from harness.errors import ResourceError, UsageError
 from harness.gate.storage import runs_below
-from harness.measure import environment, looking
+from harness.measure import choices, environment, looking
 from harness.measure.agreement import FLIPS_KEPT
 from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.beside import beside
@@ -323,6 +323,17 @@ class Doorway:
             return ()
         evaluation = self.pair.evaluation
         return looking.measurements(
+            examined.model, answers, batch_clips=evaluation.batch_clips, max_new_tokens=evaluation.max_new_tokens
+        )
+
+    def in_orders(self, examined: Examined, answers: Answers) -> Answers | None:
+        """Some multiple-choice questions in every order of their options; None where all were asked so, and of what
+        nobody ships.
+        """
+        evaluation = self.pair.evaluation
+        if examined.seed or examined.case.variant.control or evaluation.rotations > 1:
+            return None
+        return choices.turned(
             examined.model, answers, batch_clips=evaluation.batch_clips, max_new_tokens=evaluation.max_new_tokens
         )
 

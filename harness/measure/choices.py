@@ -1,11 +1,12 @@
 """Other ways to grade: by option likelihood, by words, by meaning; and whether the place of an option sways a model.
 
 A question whose options were permuted is asked once in every rotation (`rotations`): what is chosen should follow the
-option and not its place.
+option and not its place. Where a run asks each question in one order only, a few are asked again for this (`turned`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from harness import stats
 from harness.measure.agreement import BOOTSTRAP, WILSON
-from harness.measure.answers import Answers
+from harness.measure.answers import Answers, answer
 from harness.qa.grading import is_correct, parsed_letter, token_f1
 from harness.qa.items import QAItem, letter
 from harness.record import Measurement
+from models.interface import Architecture
 
+TURNED = 32  # questions that are asked again in their other orders, where nothing was said of orders
 ROTATED = "~"  # between an item's id and the number of places its options were moved
 Similarity = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 
@@ -37,8 +40,35 @@ def rotations(items: Sequence[QAItem], most: int) -> list[QAItem]:
     return asked
 
 
-def measurements(answers: Answers, similarity: Similarity | None = None) -> tuple[Measurement, ...]:
-    """accuracy_letter, accuracy_likelihood, exact_match, token_f1, similarity, option_consistency, position_bias."""
+def turned(
+    model: Architecture, answers: Answers, *, batch_clips: int, max_new_tokens: int, most: int = TURNED
+) -> Answers:
+    """The answers to at most `most` multiple-choice questions in every order of their options: those whose ids' digests
+    come first. Their answers in the first order are taken from `answers`.
+    """
+    places = [at for at, item in enumerate(answers.items) if item.options]
+    places = sorted(places, key=lambda at: drawn(answers.items[at].id))[:most]
+    items = [answers.items[at] for at in places]
+    again = [item for item in rotations(items, max((len(i.options) for i in items), default=0)) if ROTATED in item.id]
+    first = Answers(*(tuple(getattr(answers, name)[at] for at in places) for name in ("items", "ids", "texts", "sure")))
+    if not again:
+        return first
+    said = answer(model, again, batch_clips=batch_clips, max_new_tokens=max_new_tokens)
+    return Answers(first.items + said.items, first.ids + said.ids, first.texts + said.texts, first.sure + said.sure)
+
+
+def drawn(text: str) -> int:
+    """A number that orders texts as if by chance, the same everywhere: the beginning of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
+
+
+def measurements(
+    answers: Answers, similarity: Similarity | None = None, in_orders: Answers | None = None
+) -> tuple[Measurement, ...]:
+    """accuracy_letter, accuracy_likelihood, exact_match, token_f1, similarity, option_consistency, position_bias; the
+    last two of `in_orders`, where questions were asked in several orders for them alone.
+    """
+    orders = in_orders or answers
     return (
         _share("accuracy_letter", *_by_letter(answers), "multiple choice: share whose parsed letter is gold's"),
         _share(
@@ -49,8 +79,8 @@ def measurements(answers: Answers, similarity: Similarity | None = None) -> tupl
         _share("exact_match", *_open(answers, is_correct), "open questions: share equal to a right answer, normalised"),
         _share("token_f1", *_open(answers, token_f1), "open questions: mean F1 of words against the best right answer"),
         _similarity(answers, similarity),
-        _consistency(answers),
-        _position_bias(answers),
+        _consistency(orders),
+        _position_bias(orders),
     )
 
 
@@ -96,7 +126,7 @@ def _consistency(answers: Answers) -> Measurement:
         chosen = {item.options[ord(told) - ord("A")] if told else None for item, told in group}
         same.append(float(len(chosen) == 1 and None not in chosen))
     how = "multiple choice: share of questions on which the same option is chosen in every rotation of the options"
-    return _share("option_consistency", np.array(same), [g[0][0].clip.id for g in groups], how, NOT_ROTATED)
+    return _share("option_consistency", np.array(same), [g[0][0].clip.id for g in groups], how, _why(answers))
 
 
 def _position_bias(answers: Answers) -> Measurement:
@@ -108,7 +138,7 @@ def _position_bias(answers: Answers) -> Measurement:
     full = [group for group in _rotated(answers).values() if len(group) == len(group[0][0].options)]
     sizes = Counter(len(group) for group in full)
     if not full:
-        return _absent("position_bias", how, NOT_ROTATED)
+        return _absent("position_bias", how, _why(answers))
     size = sizes.most_common(1)[0][0]
     places, clips = [], []
     for group in full:
@@ -131,6 +161,11 @@ def _position_bias(answers: Answers) -> Measurement:
 
 NOT_ROTATED = "no question was asked in several orders of its options (evaluation.rotations)"
 NONE_ASKED = "no such question among them"
+
+
+def _why(answers: Answers) -> str:
+    """Why there is nothing to say of places."""
+    return NOT_ROTATED if any(item.options for item in answers.items) else NONE_ASKED
 
 
 def _share(

@@ -11,7 +11,6 @@ looking has to be: the blind majority stands beside it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ import numpy as np
 from harness import stats
 from harness.measure.agreement import WILSON
 from harness.measure.answers import Answers, answer
-from harness.measure.choices import ROTATED
+from harness.measure.choices import ROTATED, drawn
 from harness.qa.grading import is_correct, is_same
 from harness.qa.items import Clip, Frames, QAItem, by_clip
 from harness.record import Measurement
@@ -57,8 +56,8 @@ def sampled(items: Sequence[QAItem], most: int = MOST) -> list[QAItem]:
     """
     groups = by_clip([item for item in items if ROTATED not in item.id])
     chosen: list[QAItem] = []
-    for _, asked in sorted(groups, key=lambda group: _drawn(group[0].id)):
-        chosen += sorted(asked, key=lambda item: _drawn(item.id))[: min(PER_CLIP, most - len(chosen))]
+    for _, asked in sorted(groups, key=lambda group: drawn(group[0].id)):
+        chosen += sorted(asked, key=lambda item: drawn(item.id))[: min(PER_CLIP, most - len(chosen))]
     return chosen
 
 
@@ -121,10 +120,6 @@ def _absent(way: str, told: str) -> list[Measurement]:
     return [Measurement(name, None, "1", 0, None, None, True, f"answers {told}", absent=UNORDERED) for name in names]
 
 
-def _drawn(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
-
-
 def _grey(load: Callable[[], Frames]) -> Frames:
     frames = load()
     if isinstance(frames, tuple):
@@ -134,7 +129,7 @@ def _grey(load: Callable[[], Frames]) -> Frames:
 
 def _turned(load: Callable[[], Frames], id: str) -> Frames:
     frames = load()
-    order = np.random.default_rng(_drawn(id)).permutation(len(frames))
+    order = np.random.default_rng(drawn(id)).permutation(len(frames))
     if (order == np.arange(len(frames))).all():
         order = order[::-1]
     return frames[order] if isinstance(frames, np.ndarray) else tuple(frames[at] for at in order)

@@ -68,7 +68,8 @@ def _said(view: VariantView, way: str) -> str:
         return ""
     told = change.low is not None and change.high is not None and (change.low > 0 or change.high < 0)
     opening = "Without its frames" if way == "blind_frames" else "With its frames in another order"
-    said = f"{opening} {view.name} is right on {figures.percent(found.value)} ({figures.points(change.value)})"
+    before, points = figures.percent(found.value - change.value), figures.points(change.value)
+    said = f"{opening} {view.name} is right on {figures.percent(found.value)} instead of {before} ({points})"
     if not told:
         reading = "that it looks is not shown" if way == "blind_frames" else "that their order matters is not shown"
     elif change.value > 0:

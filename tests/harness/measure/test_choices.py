@@ -81,6 +81,33 @@ def test_without_rotations_there_is_no_figure_of_places() -> None:
     assert "evaluation.rotations" in (graded["option_consistency"].absent or "")
 
 
+def test_some_questions_are_asked_again_in_their_other_orders(model: Any, items: Any) -> None:
+    """Where a run asks in one order only: figures of places are of these alone, all others of the run's answers."""
+    asked = [
+        QAItem(f"{at}/mc", item.clip, "which hand?", "A", "t", "t", ("left", "right", "none")[: 2 + at % 2])
+        for at, item in enumerate(items[:6])
+    ]
+    said = answer(model, [*asked, *items[6:9]], batch_clips=5, max_new_tokens=2)
+    again = choices.turned(model, said, batch_clips=5, max_new_tokens=2, most=4)
+    first = [item for item in again.items if choices.ROTATED not in item.id]
+    assert len(first) == 4
+    assert len(again.items) == sum(len(item.options) for item in first)
+    assert again.texts[:4] == tuple(said.texts[said.items.index(item)] for item in first)
+    whole, alone = found(said, in_orders=again), found(said)
+    assert whole["option_consistency"].n == 4
+    assert "evaluation.rotations" in (alone["option_consistency"].absent or "")
+    assert whole["accuracy_letter"] == alone["accuracy_letter"]
+
+
+def test_open_questions_have_no_orders(model: Any, items: Any) -> None:
+    open_ones = [item for item in items if not item.options][:4]
+    again = choices.turned(
+        model, answer(model, open_ones, batch_clips=5, max_new_tokens=2), batch_clips=5, max_new_tokens=2
+    )
+    assert again.items == ()
+    assert found(told(open_ones, ["x"] * 4), in_orders=again)["position_bias"].absent
+
+
 def test_a_real_model_gives_every_letter_a_chance(model: Any, items: Any) -> None:
     asked = [QAItem("mc", items[0].clip, "which hand?", "A", "t", "t", ("left", "right")), items[0]]
     said = answer(model, asked, batch_clips=2, max_new_tokens=2)
