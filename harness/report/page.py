@@ -97,7 +97,7 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         flips_file=flips_file,
         flips_href="./" + quote(os.fsencode(flips_file)),  # a file name may hold anything
         looks=looks(views, verdict.ship),
-        places=places(views),
+        places=places(views, verdict.ship),
         cost=cost(views),
         recipes=provenance.recipes(views),
         blind=next((view.blind for view in views if view.blind), None),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report import figures
-from harness.report.view import VariantView
+from harness.report.view import BASELINE, VariantView
 
 BIAS, SAME = "position_bias", "option_consistency"
 
@@ -21,8 +21,10 @@ class Places:
     absent: str
 
 
-def places(views: Sequence[VariantView]) -> Places | None:
-    """None where nothing was answered; `absent` says why there is no figure."""
+def places(views: Sequence[VariantView], ship: str | None) -> Places | None:
+    """None where nothing was answered; `absent` says why there is no figure. In words: the shipped variant (the last
+    that was measured, where there is none), and baseline.
+    """
     answered = [view for view in views if view.items]
     if not answered:
         return None
@@ -41,15 +43,18 @@ def places(views: Sequence[VariantView]) -> Places | None:
                 ),
             )
         )
-    return Places(tuple(rows), tuple(filter(None, map(_said, (v for v in measured if not v.control)))), "")
+    told = [view for view in measured if view.name == (ship or measured[-1].name)]
+    told += [view for view in measured if view.name == BASELINE and view not in told]
+    return Places(tuple(rows), tuple(filter(None, map(_said, told))), "")
 
 
 def _said(view: VariantView) -> str:
-    """distilled chooses the same option in every order on 80 % of questions, so that a fifth hangs on the place."""
     same, bias = view.get(SAME), view.get(BIAS)
     said = []
     if same.value is not None:
-        said.append(f"chooses the same option in every order on {figures.percent(same.value)} of questions")
+        share, n = figures.percent(same.value), figures.count(same.n)
+        said.append(f"on {share} of {n} questions it keeps to one option in every order")
     if bias.value is not None:
-        said.append(f"would have to move {figures.percent(bias.value)} of its choices to favour no place")
-    return f"{view.name} {' and '.join(said)}." if said else ""
+        share, n = figures.percent(bias.value), figures.count(bias.n)
+        said.append(f"{share} of its {n} choices would have to move for every place to be chosen alike")
+    return f"{view.name}: {'; '.join(said)}." if said else ""

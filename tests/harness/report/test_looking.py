@@ -72,17 +72,18 @@ def test_position_bias_says_what_it_means_or_why_it_is_not_there(sample: Run, ht
     assert "Position bias was not measured" in html
     same = Measurement("option_consistency", 0.8, "1", 40, 0.7, 0.9, True, "same")
     bias = Measurement("position_bias", 0.125, "1", 120, 0.1, 0.2, False, "places")
-    found = places(variants(measured(sample, same, bias)))
+    found = places(variants(measured(sample, same, bias)), "distilled")
     assert found is not None
     assert found.rows[0] == ("baseline", (("80.0 %", "70.0–90.0", "n = 40"), ("12.5 %", "10.0–20.0", "n = 120")))
-    assert found.sentences[0] == (
-        "baseline chooses the same option in every order on 80.0 % of questions and would have to move 12.5 % of its "
-        "choices to favour no place."
+    assert found.sentences == tuple(
+        f"{name}: on 80.0 % of 40 questions it keeps to one option in every order; "
+        "12.5 % of its 120 choices would have to move for every place to be chosen alike."
+        for name in ("distilled", "baseline")
     )
     assert "follows the option" in page.render(measured(sample, same, bias))
 
 
 def test_without_answers_places_are_no_matter(sample: Run) -> None:
     run = replace(sample, records=tuple(r for r in sample.records if r.suite != "agreement"))
-    assert places(variants(run)) is None
+    assert places(variants(run), None) is None
     assert looks(variants(run), None).absent == "no answers in this run"
