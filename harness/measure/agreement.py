@@ -163,14 +163,17 @@ def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT)
     return kept
 
 
-def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160) -> list[str]:
-    """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` pixels."""
+def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160, pixels: int = 160 * 90) -> list[str]:
+    """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` and `pixels` in all: 5 kB of
+    a photo, 3 kB of a rendered scene.
+    """
     frames = clip.frames()
     picked = [frames[at] for at in np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
     uris = []
     for frame in picked:
         image = Image.fromarray(frame)
-        image.thumbnail((longest_side, longest_side))
+        shrink = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
+        image.thumbnail([min(longest_side, max(1, round(side * shrink))) for side in image.size])
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=75)
         uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())

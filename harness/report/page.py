@@ -1,6 +1,6 @@
 """The report: one HTML file that needs no network and no JavaScript, from a run's records alone.
 
-    write(load_run(Path("results/tiny/cpu")), Path("results/tiny/cpu/report.html"))
+    write(load_run(Path("results/tiny/cpu")), Path("results/tiny/cpu/report.html"))    # and flips.json beside it
 
 The same records give the same bytes. Every text of a record is escaped, and the page's own policy (CSP)
 allows nothing but its one style sheet and pictures that it carries.

@@ -27,8 +27,9 @@ def test_report_is_rendered_from_the_record_alone(tmp_path: Path, capsys: pytest
     page = (tmp_path / "run" / "report.html").read_bytes()
     assert "report:" in capsys.readouterr().out
     shutil.copy(tmp_path / "run" / "0001_sample.json", tmp_path / "0001_copy.json")
-    assert main(["report", str(tmp_path / "0001_copy.json"), "--out", str(tmp_path / "again.html")]) == 0
-    assert (tmp_path / "again.html").read_bytes() == page
+    assert main(["report", str(tmp_path / "0001_copy.json"), "--out", str(tmp_path / "again" / "report.html")]) == 0
+    assert (tmp_path / "again" / "report.html").read_bytes() == page
+    assert (tmp_path / "again" / "flips.json").read_bytes() == (tmp_path / "run" / "flips.json").read_bytes()
 
 
 def test_a_contact_sheet_can_be_looked_at(tmp_path: Path) -> None:

@@ -121,6 +121,9 @@ def test_long_clips_of_large_frames_are_shown_small() -> None:
     assert len(uris) == 4
     with Image.open(io.BytesIO(base64.b64decode(uris[0].partition(",")[2]))) as image:
         assert image.size == (160, 80)
+    square = agreement.frame_uris(Clip("s", "", lambda: np.zeros((1, 500, 500, 3), np.uint8)))
+    with Image.open(io.BytesIO(base64.b64decode(square[0].partition(",")[2]))) as image:
+        assert image.size == (120, 120), "no more pixels than a wide one"
 
 
 def test_details_are_enough_for_paired_tests(answers: Answers) -> None:

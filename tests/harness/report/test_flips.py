@@ -17,6 +17,7 @@ from harness.record import Record, Run, load_run
 from harness.report import page
 from harness.report.disagreements import as_json, disagreements
 from harness.report.flips import FRAMES_BYTES, MOST, Flips, evenly, flips
+from harness.report.verdict import decide
 from harness.report.view import variants
 from tests.harness.report.sample import as_json as saved
 from tests.harness.report.sample import sample_run
@@ -281,6 +282,17 @@ def test_records_of_before_say_less_of_every_question(sample: Run) -> None:
     unkept = [row for row in told["flips"] if row["answer_p"] is None]
     assert unkept
     assert all(row["answer"] is None for row in unkept)
+
+
+def test_the_published_record_of_before_has_its_flips() -> None:
+    """Three seeds, at most 24 kept a variant: all its disagreements are told, and those that were kept are shown."""
+    run = load_run(ROOT / "results" / "published" / "cpu" / "tiny")
+    found = shown(run, decide(run).ship)
+    assert found.cards
+    assert all(card.frames and card.gold and card.answers for card in found.cards)
+    told = json.loads(as_json(run, variants(run)))
+    assert {row["seed"] for row in told["flips"]} == {0, 1, 2}
+    assert all(row["question"] and row["outcome"] for row in told["flips"])
 
 
 def test_without_answers_there_is_nothing_to_link(sample: Run, tmp_path: Path) -> None:
