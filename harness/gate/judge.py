@@ -32,6 +32,9 @@ Verdict = Literal["regressed", "improved", "same", "cannot tell"]
 ALPHA = 0.05  # of a false call among all rows of one comparison
 LEAST = 0.02  # the smallest ratio of single values that is called, as - 1
 LEAST_PROCESSES = 2
+# Two runs whose paces differ by more were on two machines, as it were: how a row follows the ruler is no detail then.
+# It is called where any power of the ruler would have it so; the stages of small students follow it by 0.3 to 1.7.
+PACE_LIMIT, EXPONENTS = 0.10, (0.25, 2.0)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,13 @@ class _Weighed:
     why: str = ""
     raw: float | None = None  # B/A as the clock had it, and what the ruler took in B beside A; None: no ruler
     pace: float | None = None
+
+    def stands(self, least: float) -> bool:
+        """Whether a change beyond `least` is one although the machine's pace differed."""
+        if self.raw is None or self.pace is None or abs(math.log(self.pace)) <= math.log1p(PACE_LIMIT):
+            return True
+        changes = [math.log(self.raw) - power * math.log(self.pace) for power in EXPONENTS]
+        return min(changes) > least or max(changes) < -least
 
 
 def judge(rows: Sequence[Row], floor: Floor, margins: Margins = Margins()) -> tuple[Judged, ...]:
@@ -155,6 +165,10 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
         metric = one.row.key.metric
         return with_verdict("cannot tell", f"smaller than the noise floor ({size_words(metric, least)}); measure again")
     if one.p is not None and one.p < ALPHA and abs(change) > least:
+        if not one.stands(least):
+            assert one.pace is not None
+            apart = f"fixed work beside it took {abs(one.pace - 1):.0%} {'longer' if one.pace > 1 else 'less'} in B"
+            return with_verdict("cannot tell", f"{apart}: machine or code, these rounds do not say; measure again")
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
     margin = margins.points if share else math.log1p(margins.ratio)
     assert low is not None

@@ -212,8 +212,20 @@ def test_a_slower_minute_of_the_machine_is_no_regression() -> None:
 
 
 def test_slower_code_is_one_in_any_minute() -> None:
-    compared = compare(in_a_minute(BEFORE, 1.2), in_a_minute(run(2, slower={"itl": 1.1}), 1.0))
+    compared = compare(in_a_minute(BEFORE, 1.08), in_a_minute(run(2, slower={"itl": 1.1}), 1.0))
     assert {row.key.metric for row in compared.having("regressed")} == {"itl"}
+
+
+def test_at_a_very_different_pace_only_what_no_power_of_the_ruler_explains_is_called() -> None:
+    """Half as slow again: a row that follows the ruler by the power 1.3 looks a tenth slower, and nobody changed it."""
+    now = run(2, slower={"itl": 1.5**0.3, "answer": 3.0})
+    verdicts = {row.key.metric: row for row in compare(in_a_minute(BEFORE, 1.0), in_a_minute(now, 1.5)).rows}
+    assert {name: row.verdict for name, row in verdicts.items()} == {
+        "ttft": "cannot tell",
+        "itl": "cannot tell",
+        "answer": "regressed",
+    }
+    assert verdicts["itl"].why.startswith("fixed work beside it took 50% longer in B: machine or code")
 
 
 def test_rulers_of_two_versions_are_not_compared() -> None:
