@@ -23,10 +23,12 @@ from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
 from harness.report.cost import cost
+from harness.report.counterfactual import what_would_change
 from harness.report.edge import edge
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.history import history
+from harness.report.ledger import ledger
 from harness.report.rounds import HEADINGS as ROUNDS
 from harness.report.rounds import timed_rounds
 from harness.report.seeds import by_seed
@@ -45,7 +47,7 @@ _GAIN = (
     "Shown",
 )
 _HERE = Path(__file__).parent / "templates"
-_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
+_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|J|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
 def render(run: Run, earlier: Sequence[Run] = ()) -> str:
@@ -71,6 +73,8 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         speed=speed(run),
         memory=provenance.memory_words(run, views),
         overview=sections.overview(views, verdict),
+        held=sections.held(verdict),
+        change=what_would_change(run),
         budget_headings=headings,
         budgets=budgets,
         pareto=charts.pareto(run, verdict),
@@ -90,6 +94,7 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         flips=cards,
         flipped=flipped,
         cost=cost(views),
+        ledger=ledger(run, views),
         recipes=provenance.recipes(views),
         blind=next((view.blind for view in views if view.blind), None),
         how=provenance.how(views),
