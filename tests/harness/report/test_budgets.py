@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,8 @@ def test_every_budget_of_a_pair_file_can_be_held_and_is_said_in_words() -> None:
 
     assert set(Budgets.model_fields) - {"objective"} == set(BUDGETS)
     assert set(BUDGETS.values()) <= set(METRICS)
+    told = Path("docs/verdict.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in told for name in BUDGETS)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

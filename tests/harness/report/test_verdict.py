@@ -7,8 +7,10 @@ import pytest
 
 from harness.errors import RecordError
 from harness.record import Run
+from harness.report import sections
 from harness.report.verdict import decide
 from harness.report.view import variants
+from tests.harness.report.plain import plain_run
 from tests.harness.report.sample import mapped, sample_run, without
 
 
@@ -103,3 +105,53 @@ def test_a_record_that_is_not_valid_is_as_good_as_absent(sample: Run) -> None:
 def test_a_budget_that_is_not_known_is_an_error_not_passed_over(pair: dict[str, Any]) -> None:
     with pytest.raises(RecordError, match=r"energy_j|size_mb|beauty"):
         decide(sample_run(**pair))
+
+
+def test_a_tie_says_what_would_tell_it_apart() -> None:
+    by_answers = decide(sample_run(budgets={"ttft_ms": 40}, objective="agreement")).sentence
+    assert by_answers.endswith(
+        "a tie with int8 on agreement with the teacher, decided by the value alone "
+        "(about 4 700 more questions would tell the two apart)."
+    )
+    good: dict[str, Any] = {"agreement": (0.9, 0.88, 0.92), "memory_mb": 100.0}
+    figures: dict[str, dict[str, Any]] = {
+        "int8": {**good, "ttft_ms": (10.0, 9.0, 11.0)},
+        "distilled": {**good, "agreement": (0.91, 0.89, 0.93), "ttft_ms": (10.5, 9.5, 11.5)},
+    }
+    timed = decide(plain_run(figures, {"agreement": 0.8}, "ttft"))
+    assert (timed.ship, timed.tie) == ("distilled", ("int8",))
+    # Apart by 0.5 ms, and 1 ms of interval on either side: 4² times as many rounds.
+    assert timed.sentence.endswith("decided by agreement (about 1 300 more rounds of each would tell the two apart).")
+    alike = {name: {**told, "ttft_ms": (10.0, 9.0, 11.0)} for name, told in figures.items()}
+    assert decide(plain_run(alike, {"agreement": 0.8}, "ttft")).sentence.endswith(
+        "(no feasible number of further rounds of each would tell the two apart)."
+    )
+    assert decide(plain_run(alike, {"agreement": 0.8}, "memory")).sentence.endswith(
+        "a tie with int8 on peak memory, decided by agreement (the two are equal)."
+    )
+
+
+def test_a_tie_of_many_says_the_largest_number_and_whom_none_tells_apart() -> None:
+    rounds = {"int8": (10.0, 9.0, 11.0), "nf4": (10.4, 9.4, 11.4), "distilled": (10.2, 9.2, 11.2)}
+    agreed = {"int8": 0.9, "nf4": 0.9, "distilled": 0.91}
+    figures: dict[str, dict[str, Any]] = {
+        name: {"agreement": (agreed[name], 0.88, 0.93), "ttft_ms": figure} for name, figure in rounds.items()
+    }
+    said = decide(plain_run(figures, {"agreement": 0.8}, "ttft")).sentence
+    assert "a tie with int8 and nf4 on" in said
+    assert said.endswith("(about 8 400 more rounds of each would tell them apart).")
+    figures["nf4"]["ttft_ms"] = rounds["distilled"]
+    assert decide(plain_run(figures, {"agreement": 0.8}, "ttft")).sentence.endswith(
+        "(about 8 400 more rounds of each would tell int8 apart; "
+        "no feasible number of further rounds of each would tell nf4 apart)."
+    )
+
+
+def test_who_was_held_is_told_with_the_margins(sample: Run) -> None:
+    who, rows = sections.held(decide(sample))
+    assert who == "distilled-int8 meets"
+    assert rows[0] == ("met", "✓", "Agreement", "by 2.8 points")
+    who, rows = sections.held(decide(sample_run(budgets={"agreement": 0.95, "size_mb": 0.3, "answer_j": 2})))
+    assert who == "distilled-int8, the nearest"
+    assert [row[3] for row in rows] == ["short by 13.7 points", "not measured", "by 0.057 MB"]
+    assert sections.held(decide(sample_run(budgets={}))) == ("", ())
