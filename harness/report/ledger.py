@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.errors import oneline
 from harness.record import Measurement, Record, Run
 from harness.report import figures
 from harness.report.compare import baseline_of
@@ -73,6 +74,25 @@ class Ledger:
     by: str  # energy, time of the device
     rows: tuple[PaysBack, ...]
     notes: tuple[str, ...]
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Of the variants' columns."""
+        return "Variant", "Baseline’s answer", "Its answer", "Saved an answer", "Paid after"
+
+    @property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The variants as rows of text."""
+        return tuple((row.variant, row.baseline, row.answer, row.saved, row.after) for row in self.rows)
+
+    @property
+    def says(self) -> str:
+        """In time of the device, distilled has paid for itself after 55 600 answers (36 700–118 000)."""
+        parts = [
+            f"{oneline(row.variant, 60)} {'has paid for itself after ' if row.after[0].isdigit() else ''}{row.after}"
+            for row in self.rows
+        ]
+        return f"In {self.by}, {'; '.join(parts)}."
 
 
 def ledger(run: Run, views: tuple[VariantView, ...]) -> Ledger | None:
@@ -156,11 +176,11 @@ def _after(cost: float, saved: Estimate) -> str:
     """Answers until `cost` is saved, both in one unit."""
     value, low, high = saved
     if (value if high is None else high) <= 0:
-        return "never: an answer takes no less than baseline’s"
+        return "never has: an answer takes no less than baseline’s"
     if low is None or high is None:
         return f"{_count(cost / value)} answers (no interval)"
     if low <= 0:
-        return f"cannot be told: the saving may be none; not before {_count(cost / high)} answers"
+        return f"cannot be told: it may save nothing; not before {_count(cost / high)} answers"
     return f"{_count(cost / value)} answers ({_count(cost / high)}–{_count(cost / low)})"
 
 

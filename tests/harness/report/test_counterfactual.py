@@ -19,9 +19,10 @@ from harness.report.wording import OBJECTIVES
 from tests.harness.report.plain import plain_run
 from tests.harness.report.sample import sample_run
 
-# Few figures, so that they coincide with each other and with limits; and some of many digits.
-SHARES = st.sampled_from([0.0, 0.5, 0.75, 0.749999, 0.8, 0.8876146788990825, 0.9, 0.99999, 1.0])
-AMOUNTS = st.sampled_from([0.0, 1e-7, 0.243, 0.456217, 0.5, 1.0, 1.197664, 12000.0, 12000.4, 20000.0])
+# Few figures, so that they coincide with each other and with limits; some of many digits, some next to each other.
+NEXT = math.nextafter(0.75, 1)
+SHARES = st.sampled_from([0.0, 0.5, 0.749999, 0.75, NEXT, 0.8, 0.8876146788990825, 0.9, 0.99999, 1.0])
+AMOUNTS = st.sampled_from([0.0, 1e-7, 0.243, 0.456217, 0.75, NEXT, 1.0, 1.197664, 12000.0, 12000.4, 20000.0])
 
 
 @st.composite
@@ -144,6 +145,21 @@ def test_another_objective_ships_what_decide_says(run: Run) -> None:
 )
 def test_what_the_first_screen_says(budgets: dict[str, float], says: tuple[str, ...]) -> None:
     assert what_would_change(sample_run(budgets=budgets)).says == says
+
+
+@pytest.mark.parametrize(
+    "budgets", [{"agreement": 0.75, "ttft_ms": 40.0, "size_mb": 0.5}, {"agreement": 0.83, "size_mb": 0.8}]
+)
+@pytest.mark.parametrize("objective", ["ttft", "agreement"])
+def test_ties_of_rounds_and_answers_are_what_decide_says_too(budgets: dict[str, float], objective: str) -> None:
+    run = sample_run(budgets=budgets, objective=objective)
+    found = what_would_change(run)
+    assert found.changes
+    for change in found.changes:
+        assert change.threshold is not None
+        assert shipped_at(run, change.budget, change.limit) == change.to != decide(run).ship
+        last = math.nextafter(change.threshold, change.stated) if change.looser else change.threshold
+        assert shipped_at(run, change.budget, last) == decide(run).ship
 
 
 def test_more_memory_is_said_in_the_words_of_a_meeting() -> None:

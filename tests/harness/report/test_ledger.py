@@ -57,17 +57,17 @@ def after(figures: dict[str, dict[str, Figure]], *rows: Record, **environment: A
         # 1 200 000 J over 10 J less: 120 000 answers. √(1² + 1²) about it: over 11.4 J and 8.59 J.
         ((30.0, 29.0, 31.0), (20.0, 19.0, 21.0), "120 000 answers (105 000–140 000)"),
         (30.0, 20.0, "120 000 answers (no interval)"),
-        ((20.0, 19.0, 21.0), (30.0, 29.0, 31.0), "never: an answer takes no less than baseline’s"),
-        (20.0, 20.0, "never: an answer takes no less than baseline’s"),
+        ((20.0, 19.0, 21.0), (30.0, 29.0, 31.0), "never has: an answer takes no less than baseline’s"),
+        (20.0, 20.0, "never has: an answer takes no less than baseline’s"),
         (
             (21.0, 18.0, 24.0),
             (20.0, 16.0, 24.0),
-            "cannot be told: the saving may be none; not before 200 000 answers",
+            "cannot be told: it may save nothing; not before 200 000 answers",
         ),
         (
             (20.0, 16.0, 24.0),
             (21.0, 18.0, 24.0),
-            "cannot be told: the saving may be none; not before 300 000 answers",
+            "cannot be told: it may save nothing; not before 300 000 answers",
         ),
         ((30.0, 29.0, None), (20.0, 19.0, 21.0), "120 000 answers (no interval)"),
     ],
@@ -110,9 +110,13 @@ def test_every_form_of_the_student_has_a_row_and_the_teachers_have_none() -> Non
     assert found is not None
     assert {row.variant: row.after for row in found.rows} == {
         "distilled": "120 000 answers (no interval)",
-        "distilled-int8": "never: an answer takes no less than baseline’s",
+        "distilled-int8": "never has: an answer takes no less than baseline’s",
     }
     assert any("what the card draws idle is in them" in note for note in found.notes)
+    assert found.says == (
+        "In energy, distilled has paid for itself after 120 000 answers (no interval); distilled-int8 never has: an "
+        "answer takes no less than baseline’s."
+    )
 
 
 def test_the_training_that_was_timed_counts_and_not_another_seeds() -> None:
@@ -166,5 +170,5 @@ def test_it_stands_on_the_page_with_its_assumptions() -> None:
     run = sample_run()
     html = page.render(replace(run, records=(*run.records, training(joules=None))))
     shown = re.sub(r"<[^>]+>", " ", html[html.index('id="ledger"') : html.index('id="how"')])
-    for words in ("When it has paid for itself", "CPU-hours", "in time of the device", "Assumed: one answer at a time"):
+    for words in ("When it has paid for itself", "CPU-hours", "In time of the device", "Assumed: one answer at a time"):
         assert words in shown.replace("\N{NO-BREAK SPACE}", " ")
