@@ -39,7 +39,10 @@ def render(run: Run) -> str:
         *(_gap(reason, list(who), list(what)) for reason, (who, what) in notes.items()),
         oneline(speed(run), 600),
         *(oneline(reason, 600) for reason in verdict.reasons),
-        *(oneline(f"What would change it: {change}", 600) for change in what_would_change(run).says[:1]),
+        *(
+            oneline(f"What would change it: {said[0].lower()}{said[1:]}", 600)
+            for said in what_would_change(run).says[:1]
+        ),
         "",
         oneline(verdict.sentence, 1000),
     ]

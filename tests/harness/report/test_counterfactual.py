@@ -194,4 +194,4 @@ def test_without_a_verdict_nothing_would_change_it(sample: Run, more: dict[str, 
 
 def test_the_terminal_says_the_nearest(sample: Run) -> None:
     lines = table.render(sample).splitlines()
-    assert "What would change it: With an agreement floor of 77.9 % (2.9 points higher), int8 would ship." in lines
+    assert "What would change it: with an agreement floor of 77.9 % (2.9 points higher), int8 would ship." in lines
