@@ -77,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         from harness.doorway import Doorway  # needs torch; `pytest tests` should not wait for it
     from harness.gate.commit import commit_of, tag
-    from harness.gate.session import terms_of
+    from harness.gate.session import baseline, terms_of
 
     try:
         terms, commit = terms_of(config.option), commit_of(ROOT)
@@ -92,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not option.benchmark_save and not option.benchmark_autosave:
         option.benchmark_autosave = tag(commit)
     option.benchmark_save_data = True
+    if terms and option.benchmark_compare is True and option.benchmark_storage == f"file://{door.results}":
+        option.benchmark_compare = baseline(door.results, commit) or True
     _mend_storage()
     # Our table is the one to read; theirs is shown when somebody compares.
     option.benchmark_quiet = option.benchmark_quiet or not (option.benchmark_compare or option.benchmark_verbose)
@@ -442,11 +444,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             config.stash[GATED] = FirstSightError.exit_code
         return
     terminalreporter.section("FirstSight", sep="=")
-    terminalreporter.write_line(config.stash[DOOR].report(saved.storage.path))
+    terminalreporter.write_line(config.stash[DOOR].report(saved.storage.saved, saved.storage.path))
     if terms := config.stash[TERMS]:
         from harness.gate.session import after
 
-        outcome = after(saved.storage.path, saved.compared_mapping, terms)
+        outcome = after(saved.storage.saved, saved.storage.path, saved.compared_mapping, terms)
         config.stash[GATED] = outcome.exit_code
         terminalreporter.section("gate", sep="-")
         terminalreporter.write_line(outcome.text)

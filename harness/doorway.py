@@ -427,9 +427,9 @@ class Doorway:
             "command": "pytest " + " ".join(map(without_folders, arguments)),
         }
 
-    def report(self, storage: Path) -> str:
-        """Write report.html from the newest record in `storage`; the terminal's table and the path."""
-        run = load_run(storage)
+    def report(self, record: Path, storage: Path) -> str:
+        """Write report.html from the record, with the runs beside it; the terminal's table and the path."""
+        run = load_run(record)
         stored = runs_below(storage, newest=60)
         path = page.write(run, self.results / "report.html", stored.runs)
         return "\n".join((table.render(run), "", *stored.skipped, f"report: {path}", f"record: {run.path}"))

@@ -253,6 +253,7 @@ class Budgets(Section):
     ttft_ms: Positive | None = Field(None, description="most time to first token, ms")
     itl_ms: Positive | None = Field(None, description="most inter-token latency, ms")
     answer_ms: Positive | None = Field(None, description="most time for a whole answer, ms")
+    answer_j: Positive | None = Field(None, description="most energy of an answer above idle, J")
     memory_mb: Positive | None = Field(None, description="most peak memory, MB")
     size_mb: Positive | None = Field(None, description="most bytes of weights, MB")
     objective: Literal["size", "memory", "ttft", "itl", "agreement"] = Field(

@@ -7,8 +7,9 @@ training is what one compares.
 """
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from harness.errors import UsageError, oneline
@@ -20,8 +21,10 @@ LIBRARIES = ("torch", "transformers", "bitsandbytes")
 VERSIONS = ("python", *LIBRARIES)
 # What --across may name, and what it stands for.
 FIELDS = (
-    "device", "cpu", "driver", "image", "threads", *VERSIONS, "pair", "data", "weights", "workload",
+    "device", "clock", "cpu", "cores", "driver", "image", "threads", *VERSIONS, "pair", "data", "weights", "workload",
 )  # fmt: skip
+# A card whose clock differs by more than this is another card; boost steps are 15 MHz of some 1,500.
+CLOCK_LIMIT = 0.1
 GROUPS = {"all": FIELDS, "versions": VERSIONS}
 
 
@@ -65,6 +68,7 @@ def differences(a: Run, b: Run) -> tuple[Difference, ...]:
     threads = _latency_threads(a), _latency_threads(b)
     if all(threads):  # a run of before says nothing of them
         found += _differing("threads", "threads of latency", *(" and ".join(map(str, sorted(one))) for one in threads))
+    found += [*_clocks(a, b), *_questions(a, b)]
     here, there = workloads(a), workloads(b)
     for suite in here:
         # Some in common: the others are rows that one side lacks, and are told as such.
@@ -81,6 +85,7 @@ def measured_by(run: Run) -> dict[str, Any]:
     return {
         "device": {"kind": device.get("kind"), "name": device.get("name")},
         "cpu": env.get("cpu"),
+        "cores": env.get("cores") if device.get("kind") == "cpu" else None,  # of a card's host they decide nothing
         "driver": device.get("driver"),
         "image": env.get("image"),
         "threads": env.get("threads"),
@@ -94,9 +99,48 @@ def measured_by(run: Run) -> dict[str, Any]:
 
 def _latency_threads(run: Run) -> set[int]:
     """How many threads each process that timed the variants had: the pair file's, not those of pytest's process."""
-    told = (record.details.get("rounds") for record in run.records if record.suite == "latency")
-    found = (rounds.get("threads") for rounds in told if isinstance(rounds, dict))
+    found = (rounds.get("threads") for rounds in _rounds(run))
     return {count for count in found if isinstance(count, int)}
+
+
+def _clocks(a: Run, b: Run) -> Iterator[Difference]:
+    """A card's power limit and its SM clock while it was timed; nothing where a run does not say."""
+    limits, clocks = [], []
+    for run in (a, b):
+        processes = [one.get("processes") for one in _rounds(run)]
+        states = [_mapping(_mapping(one).get("machine")) for some in processes for one in _listed(some)]
+        limits.append(sorted({watts for one in states if isinstance(watts := one.get("power_limit_w"), (int, float))}))
+        middle = [found[1] for one in states if len(found := _listed(one.get("sm_mhz"))) == 3]
+        clocks.append(median(mhz for mhz in middle if isinstance(mhz, (int, float))) if middle else None)
+    if all(limits) and limits[0] != limits[1]:
+        words = [" and ".join(f"{watts:g} W" for watts in one) for one in limits]
+        yield Difference("clock", "the card's power limit", words[0], words[1])
+    before, after = clocks
+    if before and after and abs(after / before - 1) > CLOCK_LIMIT:
+        yield Difference("clock", "the SM clock", f"{before:g} MHz", f"{after:g} MHz")
+
+
+def _questions(a: Run, b: Run) -> Iterator[Difference]:
+    """Questions of one id that were asked, or are graded, otherwise: folders of one name may hold other data."""
+    ours, theirs = _asked(a), _asked(b)
+    changed = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        where = oneline(f"question {changed[0]}{more}", 80)
+        yield from _differing(
+            "data", where, *({"asked": one[0], "gold": one[1]} for one in (ours[changed[0]], theirs[changed[0]]))
+        )
+
+
+def _asked(run: Run) -> dict[str, tuple[JSON, JSON]]:
+    items = [item for record in run.records for item in _listed(record.details.get("items"))]
+    told = [_mapping(item) for item in items]
+    return {str(item.get("id")): (item["question"], item.get("gold")) for item in told if "question" in item}
+
+
+def _rounds(run: Run) -> list[dict[str, JSON]]:
+    """What its latency records say of their rounds."""
+    return [_mapping(record.details.get("rounds")) for record in run.records if record.suite == "latency"]
 
 
 def retrained(a: Run, b: Run) -> tuple[str, ...]:
@@ -133,3 +177,7 @@ def _words(value: object) -> str:
 
 def _mapping(value: JSON) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
+
+
+def _listed(value: JSON) -> list[JSON]:
+    return value if isinstance(value, list) else []

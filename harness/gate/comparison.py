@@ -78,7 +78,7 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     if len(held) > 1:
         notes.append("times are raw, held against no ruler or against two: drift of the machine is in the ratios")
     elif ruled:
-        notes.append(f"times: B/A at one pace of the machine, by fixed work around each round, which {_pace(rows)}")
+        notes.append(f"times: B/A at one pace of the machine, by fixed work around each round{_pace(rows)}")
     elif held - {""}:  # a ruler of another device, or of another torch, would divide the very difference away
         notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
     told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in rows if row.kind is None)
@@ -86,13 +86,15 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
 
 
 def _pace(rows: Sequence[Row]) -> str:
-    """How fast the machine was in B beside A, by the ruler alone."""
+    """How fast the machine was in B beside A, by the ruler alone; empty where no row has a valid round in both."""
     timed = [row for row in rows if row.a.measurement.ruler and row.b.measurement.ruler]
+    if not timed:
+        return ""
     logs = [[math.log(median(side.measurement.ruler)) for side in sides] for sides in ((r.a, r.b) for r in timed)]
     change = math.expm1(fmean(b - a for a, b in logs))
     if abs(change) < 0.005:
-        return "took as long in both runs"
-    return f"took {abs(change):.0%} {'longer' if change > 0 else 'less'} in B"
+        return ", which took as long in both runs"
+    return f", which took {abs(change):.0%} {'longer' if change > 0 else 'less'} in B"
 
 
 def _raw(side: Side) -> Side:

@@ -4,13 +4,16 @@ Time and energy: the ratio B/A over processes (Welch's t on their log medians); 
 (`harness/measure/ruler.py`) at one pace of the machine (`harness/stats/adjusted.py`), so that a slower minute is not
 taken for slower code. It is called where Holm's p over all rows of the comparison is below 5 % and the ratio is beyond
 the noise floor. Not called, it is the same when its 95 % interval ends within the margin; else it cannot be told.
-Memory is one value without interval: called beyond the floor and 2 %. Shares: the difference of paired answers,
-clustered by clip; the same answers are the same exactly.
+Memory is one value without interval: called beyond the floor and 2 %, and not to be told where it grew by more than the
+margin and the floor is larger. Where the machine itself was slower by more than the margin, and so was the code beside
+it, `same` would trust the ruler alone, and what slows a whole process slows both: that cannot be told either. Shares:
+the difference of paired answers, clustered by clip; the same answers are the same exactly.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, median
 from typing import Literal
 
 from harness.errors import oneline
@@ -29,6 +32,9 @@ Verdict = Literal["regressed", "improved", "same", "cannot tell"]
 ALPHA = 0.05  # of a false call among all rows of one comparison
 LEAST = 0.02  # the smallest ratio of single values that is called, as - 1
 LEAST_PROCESSES = 2
+# Two runs whose paces differ by more were on two machines, as it were: how a row follows the ruler is no detail then.
+# It is called where any power of the ruler would have it so; the stages of small students follow it by 0.3 to 1.7.
+PACE_LIMIT, EXPONENTS = 0.10, (0.25, 2.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,15 @@ class _Weighed:
     estimate: Estimate | None = None
     p: float | None = None
     why: str = ""
+    raw: float | None = None  # B/A as the clock had it, and what the ruler took in B beside A; None: no ruler
+    pace: float | None = None
+
+    def stands(self, least: float) -> bool:
+        """Whether a change beyond `least` is one although the machine's pace differed."""
+        if self.raw is None or self.pace is None or abs(math.log(self.pace)) <= math.log1p(PACE_LIMIT):
+            return True
+        changes = [math.log(self.raw) - power * math.log(self.pace) for power in EXPONENTS]
+        return min(changes) > least or max(changes) < -least
 
 
 def judge(rows: Sequence[Row], floor: Floor, margins: Margins = Margins()) -> tuple[Judged, ...]:
@@ -103,7 +118,8 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
     if min(counts.values()) >= LEAST_PROCESSES:
         if a.ruler and b.ruler:  # the comparison takes the rulers away where times are to be raw
             told = theirs, b.rulers(), ours, a.rulers()
-            return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal)
+            raw, pace = (_centre(one) / _centre(other) for one, other in ((theirs, ours), (b.rulers(), a.rulers())))
+            return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal, raw=raw, pace=pace)
         estimate = replicate_ratio(theirs, ours, paired=False)
         return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal)
     if kind == "memory":
@@ -112,6 +128,11 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         f"{count or 'no'} process{'' if count == 1 else 'es'} in {name}" for name, count in counts.items()
     )
     return _Weighed(row, kind, why=f"{few}: what the next one would give is not known; measure with more processes")
+
+
+def _centre(groups: Sequence[Sequence[float]]) -> float:
+    """The geometric mean of the processes' medians, as ratios compare them."""
+    return math.exp(fmean(math.log(median(group)) for group in groups))
 
 
 def _share(row: Row, kind: Kind) -> _Weighed:
@@ -137,11 +158,17 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
     change = value if share else math.log(value)
     least = floor or 0.0
     if one.p is None and not share:  # a single value
-        least = max(least, math.log1p(LEAST))
-        if abs(change) <= least:
-            return with_verdict("same")
-        return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
+        beyond = abs(change) > max(least, math.log1p(LEAST))
+        better = (change > 0) == b.higher_is_better
+        if beyond or better or abs(change) <= max(math.log1p(margins.ratio), math.log1p(LEAST)):
+            return with_verdict(("improved" if better else "regressed") if beyond else "same")
+        metric = one.row.key.metric
+        return with_verdict("cannot tell", f"smaller than the noise floor ({size_words(metric, least)}); measure again")
     if one.p is not None and one.p < ALPHA and abs(change) > least:
+        if not one.stands(least):
+            assert one.pace is not None
+            apart = f"fixed work beside it took {abs(one.pace - 1):.0%} {'longer' if one.pace > 1 else 'less'} in B"
+            return with_verdict("cannot tell", f"{apart}: machine or code, these rounds do not say; measure again")
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
     margin = margins.points if share else math.log1p(margins.ratio)
     assert low is not None
@@ -149,6 +176,9 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
     ends = (low, high) if share else (math.log(low), math.log(high))
     worst = -ends[0] if b.higher_is_better else ends[1]
     if worst < margin:
+        if one.raw is not None and one.pace is not None and min(one.raw, one.pace) > 1 + margins.ratio:
+            slower = f"{one.raw - 1:.0%} slower by the clock, as was fixed work beside it by {one.pace - 1:.0%}"
+            return with_verdict("cannot tell", f"{slower}: what slows a whole process slows both; measure again")
         return with_verdict("same")
     metric = one.row.key.metric
     shown = size_words(metric, margin)

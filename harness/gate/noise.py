@@ -5,12 +5,12 @@
 
 It is of the same kind as the ratios that it is held against: of times over their ruler, or of raw ones.
 
-Without an A/A pair each run is split in two, its processes dealt out in turn. That sees what differs between processes,
-not what differs between runs (a warmer machine, another neighbour), and says so.
+For a metric without an A/A pair each run is split in two, its processes dealt out in turn. That sees what differs
+between processes, not what differs between runs (a warmer machine, another neighbour), and says so.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -28,16 +28,20 @@ from harness.stats.adjusted import adjusted_log_ratio
 from harness.stats.replicates import Groups
 
 MOST = 30  # of the runs beside them, the newest are looked at
+# Of many differences between equals the floor is the one that a twentieth exceed: the largest grows with every pair.
+SHARE = 0.95
 HOW_TO_MEND = "run `pytest suites` twice on one commit"
 
 
 @dataclass(frozen=True)
 class Floor:
-    """The largest difference between equals, by metric: |log ratio|, for shares |difference|."""
+    """The largest difference between equals (of 20 or more, the one that 95 % stay below), by metric: |log ratio|, for
+    shares |difference|.
+    """
 
     by_metric: Mapping[str, float]
-    pairs: tuple[tuple[str, str], ...]  # files of the A/A pairs; empty: from within A and B
-    within: bool
+    pairs: tuple[tuple[str, str], ...]  # files of the A/A pairs
+    halves: frozenset[str]  # metrics that no pair has: from within A and B
 
     def of(self, metric: str) -> float | None:
         """None where nothing was measured twice."""
@@ -47,16 +51,23 @@ class Floor:
         """One line: how large it is, where it comes from, and what it cannot see."""
         if not self.by_metric:
             return f"noise floor: unknown, no row was measured by two processes; {HOW_TO_MEND} for a real one"
-        sizes = ", ".join(f"{oneline(name, 40)} {size_words(name, size)}" for name, size in self.by_metric.items())
-        if self.within:
-            return (
-                f"noise floor, from halves of the same run: {sizes}. It cannot see drift between runs; "
+        between = self._sizes(name for name in self.by_metric if name not in self.halves)
+        within = self._sizes(name for name in self.by_metric if name in self.halves)
+        parts = []
+        if between:
+            first = " and ".join(oneline(name, 80) for name in self.pairs[0])
+            more = "" if len(self.pairs) == 1 else f" and {len(self.pairs) - 1} more"
+            plural = "pair" if len(self.pairs) == 1 else "pairs"
+            parts.append(f"noise floor, of {len(self.pairs)} A/A {plural} ({first}{more}): {between}")
+        if within:
+            parts.append(
+                f"noise floor, from halves of the same run: {within}. It cannot see drift between runs; "
                 f"{HOW_TO_MEND} for a real one"
             )
-        first = " and ".join(oneline(name, 80) for name in self.pairs[0])
-        more = "" if len(self.pairs) == 1 else f" and {len(self.pairs) - 1} more"
-        plural = "pair" if len(self.pairs) == 1 else "pairs"
-        return f"noise floor, the largest of {len(self.pairs)} A/A {plural} ({first}{more}): {sizes}"
+        return "; ".join(parts)
+
+    def _sizes(self, names: Iterable[str]) -> str:
+        return ", ".join(f"{oneline(name, 40)} {size_words(name, self.by_metric[name])}" for name in names)
 
 
 def size_words(metric: str, size: float) -> str:
@@ -69,10 +80,11 @@ def noise_floor(a: Run, b: Run, aa: Sequence[Run] = (), *, ruled: bool) -> Floor
     that B's are held against, which no other can stand for; else of raw times.
     """
     ruler = rulers(sides(b).values()) if ruled else None
-    if aa:
-        return _between(_told_pairs(aa, ruler), ruled)
-    found = list(_found_pairs(a, b, ruler))
-    return _between(found, ruled) if found else _within((a, b), ruled)
+    pairs = _told_pairs(aa, a, b, ruler) if aa else list(_found_pairs(a, b, ruler))
+    between, within = _between(pairs, ruled), _within((a, b), ruled)
+    names = tuple((_name(one), _name(other)) for one, other in pairs)
+    halves = frozenset(within.keys() - between.keys())  # a pair of `-k vram` says nothing of times
+    return Floor(_in_order(within | between, b), names, halves)
 
 
 def is_aa(one: Run, other: Run) -> bool:
@@ -109,10 +121,18 @@ def _is_witness(run: Run, ruler: Set[str] | None) -> bool:
     return ruler is None or held <= ruler
 
 
-def _told_pairs(runs: Sequence[Run], ruler: Set[str] | None) -> list[tuple[Run, Run]]:
+def _told_pairs(runs: Sequence[Run], a: Run, b: Run, ruler: Set[str] | None) -> list[tuple[Run, Run]]:
     if len(runs) < 2:
         raise UsageError("--aa: one run is no pair; give two of the same commit, or leave --aa out")
+    files = [run.path.resolve() for run in runs if run.path is not None]
+    judged = {run.path.resolve() for run in (a, b) if run.path is not None}
+    if twice := next((file for file in files if files.count(file) > 1), None):
+        raise UsageError(f"--aa {oneline(twice.name, 120)}: given twice; a run does not differ from itself")
+    if len(judged) == 2 and judged <= set(files):
+        raise UsageError("--aa: A and B themselves are not what they are judged by; give other runs of one commit")
     for run in runs:
+        if found := differences(run, b):
+            raise UsageError(f"--aa {_name(run)}: B was measured otherwise, {found[0]}; measure the pair as B was")
         if ruler is not None and not rulers(sides(run).values()) <= ruler:
             raise UsageError(f"--aa {_name(run)}: its times are not held against B's ruler; measure the pair as B was")
     pairs = list(combinations(runs, 2))
@@ -125,32 +145,37 @@ def _told_pairs(runs: Sequence[Run], ruler: Set[str] | None) -> list[tuple[Run, 
             raise UsageError(f"--aa {names}: differ in {found[0]}; an A/A pair is measured in the same way twice")
         if changed := retrained(one, other):
             raise UsageError(f"--aa {names}: other weights of {oneline(changed[0], 40)}; give runs of the same weights")
+        if not is_aa(one, other):
+            raise UsageError(f"--aa {names}: of a commit that is not known, or with uncommitted changes; commit first")
     return pairs
 
 
-def _between(pairs: Sequence[tuple[Run, Run]], ruled: bool) -> Floor:
-    largest: dict[str, float] = {}
+def _between(pairs: Sequence[tuple[Run, Run]], ruled: bool) -> dict[str, float]:
+    apart: dict[str, list[float]] = {}
     found = {id(run): _rows(run) for pair in pairs for run in pair}
     for one, other in pairs:
         ours, theirs = found[id(one)], found[id(other)]
         for key in ours.keys() & theirs.keys():
             (metric, _), value = key, _apart(ours[key], theirs[key], ruled)
             if value is not None:
-                largest[metric] = max(largest.get(metric, 0.0), value)
-    names = tuple((_name(one), _name(other)) for one, other in pairs)
-    return Floor(_in_order(largest, pairs[0][0]), names, within=False)
+                apart.setdefault(metric, []).append(value)
+    return {metric: _floor(values) for metric, values in apart.items()}
 
 
-def _within(runs: Sequence[Run], ruled: bool) -> Floor:
-    largest: dict[str, float] = {}
+def _floor(values: Sequence[float]) -> float:
+    return sorted(values)[math.ceil(SHARE * len(values)) - 1]
+
+
+def _within(runs: Sequence[Run], ruled: bool) -> dict[str, float]:
+    apart: dict[str, list[float]] = {}
     for run in runs:
         for side, _ in _gated(run):
             measurement = side.measurement
             groups, beside = measurement.processes(ruled=False), measurement.rulers() if ruled else ()
             if len(groups) >= 2:
                 value = abs(_log_ratio(groups[::2], groups[1::2], beside[::2], beside[1::2]))
-                largest[measurement.metric] = max(largest.get(measurement.metric, 0.0), value)
-    return Floor(_in_order(largest, runs[0]), (), within=True)
+                apart.setdefault(measurement.metric, []).append(value)
+    return {metric: _floor(values) for metric, values in apart.items()}
 
 
 def _rows(run: Run) -> dict[tuple[str, str], tuple[Measurement, Kind]]:
@@ -174,6 +199,8 @@ def _apart(one: tuple[Measurement, Kind], other: tuple[Measurement, Kind], ruled
     if min(len(a), len(b)) >= 2:
         beside = (ours.rulers(), theirs.rulers()) if ruled else ((), ())
         return abs(_log_ratio(a, b, *beside))
+    if kind != "memory":
+        return None  # of one process: not what rows are compared by
     return abs(math.log(ours.value / theirs.value)) if min(ours.value, theirs.value) > 0 else None
 
 

@@ -41,4 +41,5 @@ def save(storage: Any, output: Mapping[str, Any], name: str) -> None:
             f"the record could not be saved in {storage.path}: {error.strerror}; free some room and run again, "
             "what was made is kept"
         ) from None
+    storage.saved = file  # another session may save into the same folder before ours is read again
     storage.logger.info(f"Saved benchmark data in: {file}")

@@ -1,7 +1,7 @@
 """The gate at the end of `pytest suites … --benchmark-compare --gate`: what was just saved against what it was compared
 with.
 
-    outcome = after(storage, session.compared_mapping, terms)      # outcome.text to show, outcome.exit_code to set
+    outcome = after(file, storage, session.compared_mapping, terms)      # its text to show, its exit_code to set
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,7 @@ from harness.errors import FirstSightError, RecordError, UsageError, oneline
 from harness.gate import text
 from harness.gate.comparable import differences, parse_across
 from harness.gate.comparison import Terms, compare, margins
+from harness.gate.storage import newest_first
 from harness.record import KEY, Run, load_run
 
 
@@ -42,11 +43,21 @@ def terms_of(option: Any) -> Terms | None:
     )
 
 
-def after(storage: Path, compared_with: Iterable[object], terms: Terms) -> Outcome:
-    """The newest run of `storage` against the last of those that pytest-benchmark read before it was saved."""
+def baseline(storage: Path, commit: Mapping[str, Any]) -> str | None:
+    """What `--benchmark-compare` without a number stands for under the gate: the newest run of another commit, or of
+    this one as it was committed. A run that the gate stopped is saved: tried again it would be held against itself.
+    None where there is no other: the newest of this commit then (A/A).
+    """
+    for run in newest_first(storage):
+        if any(run.commit.get(name) != commit.get(name) for name in ("id", "dirty")):
+            return str(run.path)
+    return None
+
+
+def after(saved: Path, storage: Path, compared_with: Iterable[object], terms: Terms) -> Outcome:
+    """The run that was just saved against the last of those that pytest-benchmark read from `storage` before."""
     try:
-        baseline = _baseline(storage, compared_with)
-        compared = compare(load_run(baseline), load_run(storage), terms)
+        compared = compare(load_run(_baseline(storage, compared_with)), load_run(saved), terms)
     except FirstSightError as error:
         return Outcome(f"firstsight: gate: {oneline(error)}", FirstSightError.exit_code)
     return Outcome(text.render(compared), compared.exit_code)

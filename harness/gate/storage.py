@@ -4,6 +4,8 @@ a, b = two_runs(Path("results/tiny/cpu"), None)     # the last two
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,13 @@ def runs_below(folder: Path, newest: int | None = None) -> Stored:
         except RecordError as error:
             skipped.append(f"passed over: {error}")
     return Stored(tuple(sorted(runs, key=lambda run: (run.datetime, str(run.path)))), tuple(skipped))
+
+
+def newest_first(folder: Path) -> Iterator[Run]:
+    """Saved runs below a folder one by one, those that can be read; of several machines', by number."""
+    for file in sorted(_files(folder, None), key=lambda file: file.name, reverse=True):
+        with suppress(RecordError):
+            yield load_run(file)
 
 
 def _files(folder: Path, newest: int | None) -> list[Path]:

@@ -91,7 +91,7 @@ def as_json(compared: Comparison) -> dict[str, Any]:
         "noise_floor": {
             "by_metric": {name: _size(name, size) for name, size in floor.by_metric.items()},
             "aa_pairs": [list(pair) for pair in floor.pairs],
-            "within_runs": floor.within,
+            "from_halves": sorted(floor.halves),
             "says": floor.words(),
         },
         "rows": [_row_json(row) for row in compared.rows],

@@ -164,9 +164,7 @@ def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT)
 
 
 def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160, pixels: int = 160 * 90) -> list[str]:
-    """At most `most` frames, evenly spread, as JPEG data URIs no larger than `longest_side` and `pixels` in all: 5 kB of
-    a photo, 3 kB of a rendered scene.
-    """
+    """At most `most` frames, evenly spread, as JPEG data URIs of at most so many pixels: 5 kB of a photo."""
     frames = clip.frames()
     picked = [frames[at] for at in np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)]
     uris = []

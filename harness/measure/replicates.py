@@ -18,7 +18,14 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.measure.timing import Workload
-from harness.measure.validity import LEAST_SHARE, LEAST_VALID, STOLEN_LEAST_TICKS, STOLEN_LIMIT
+from harness.measure.validity import (
+    CLOCK_DROP_LIMIT,
+    LEAST_SHARE,
+    LEAST_VALID,
+    STOLEN_LEAST_TICKS,
+    STOLEN_LIMIT,
+    over,
+)
 from harness.measure.worker import Job
 from harness.measure.worker_process import lines_of
 
@@ -85,6 +92,8 @@ class Timed:
             kind, count = Counter(kind for kind, _ in texts).most_common(1)[0]
             example = next(text for of, text in texts if of == kind)
             reasons.append(f"{len(broken)} of {len(rounds)} rounds are broken, {count} by {kind}, as: {example}")
+        if self.error and len(self.processes) < LEAST_SHARE * self.places:
+            reasons.append(f"{len(self.processes)} of {self.places} processes could time it: {self.error}")
         stolen, busy = (sum(process[name] for process in self.processes) for name in ("stolen_ticks", "busy_ticks"))
         if stolen + busy >= STOLEN_LEAST_TICKS and stolen > STOLEN_LIMIT * (stolen + busy):
             share = stolen / (stolen + busy)
@@ -110,6 +119,8 @@ class Timed:
                 }
                 for process in self.processes
             ],
+            "asked": self.places,
+            **({"failed": self.error} if self.error else {}),
             "ruler": self.processes[0]["ruler"] if self.processes else None,
             "threads": self.processes[0]["threads"] if self.processes else None,
             "prompt_tokens": self.processes[0]["prompt_tokens"] if self.processes else None,
@@ -179,8 +190,15 @@ def replicates(
 
 def _break_slow_moments(processes: Sequence[Mapping[str, Any]]) -> None:
     """Rounds around which the ruler took much longer than it usually did in this run: who else was there cannot always
-    be seen (a neighbour on the same core's other thread waits for nobody), but what it does to us can.
+    be seen (a neighbour on the same core's other thread waits for nobody), but what it does to us can. And rounds whose
+    SM clock lies below the run's: a process that met a slower card throughout saw no drop itself.
     """
+    clocked = [taken for process in processes for taken in process["rounds"] if taken.get("sm_mhz")]
+    clock = median(taken["sm_mhz"] for taken in clocked) if clocked else 0
+    for taken in clocked:
+        drop = 1 - taken["sm_mhz"] / clock
+        if drop > CLOCK_DROP_LIMIT and "clock drop" not in [kind for kind, _ in taken["broken"]]:
+            taken["broken"].append(["clock drop", over("clock drop", drop).text])
     rounds = [taken for process in processes for taken in process["rounds"] if taken["ruler"] is not None]
     if not rounds:
         return

@@ -1,14 +1,15 @@
-"""Was a timed round the variant's own, or did something else hold the machine? Each round's state, and the run's.
+"""Was a timed round the variant's own, or did something else hold the machine? Each round's state.
 
     watch = Watch(torch.device("cpu"))
     for _ in range(20):
         watch.before()
         answer()                            # timed, ended by the device
         states.append(watch.after())        # states[-1].reasons: () when valid
-    judge_rounds(states).reasons            # () or ("11 of 20 rounds broken: others held the CPU for 23 % …",)
+    judge_rounds(states).states             # with the SM clock judged, too
 
-A round that breaks is shown and excluded; a run with too few others is invalid. `before` and `after` lie outside of the
-clock's reading; together they take some 100 µs on a CPU. What cannot be read is told (`absent`) and not judged.
+A round that breaks is shown and excluded; a run with too few others is invalid (`replicates.py`). `before` and `after`
+lie outside of the clock's reading; together they take some 100 µs on a CPU. Of a card they read clocks, throttling and
+pids at a round's two ends, not within it. What cannot be read is told (`absent`) and not judged.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 from harness.measure.card_state import CardSetting, CardState, setting_of, state_of
 from harness.measure.nvml import BREAKING, Card, card_of
 from harness.measure.proc import Processor, Spent
-from harness.record import JSON
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +58,10 @@ LIMITS = {"cpu wait": WAITED_LIMIT, "steal": STOLEN_LIMIT, "page faults": FAULT_
 
 @dataclass(frozen=True)
 class Fault:
-    """What broke a round. `share`: of what TEXTS says, where it is a share; `text`: one line with the limit."""
+    """What broke a round; `text`: one line with the limit."""
 
     kind: str
     text: str
-    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,40 +85,15 @@ class RoundState:
         """Why the round is not valid, a line each; empty when it is."""
         return tuple(fault.text for fault in self.faults)
 
-    @property
-    def stolen(self) -> float | None:
-        """The share of wanted CPU time that the hypervisor gave away; None where nothing was counted."""
-        return _stolen([self])
-
 
 @dataclass(frozen=True)
-class RunValidity:
-    """All rounds of a run. `reasons`: why the run is not valid, empty when it is; `notes`: told, no fault."""
+class Judged:
+    """All rounds of a process. `notes`: told, no fault. Whether enough are left, `Timed` in replicates.py says of all
+    processes together.
+    """
 
     states: tuple[RoundState, ...]
-    counts: Mapping[str, int]  # kind of fault → rounds that it broke
-    reasons: tuple[str, ...]
     notes: tuple[str, ...]
-
-    @property
-    def valid(self) -> bool:
-        return not self.reasons
-
-    @property
-    def kept(self) -> tuple[bool, ...]:
-        """For each round: is it valid?"""
-        return tuple(not state.faults for state in self.states)
-
-    def as_json(self) -> dict[str, JSON]:
-        """For a record's details: the verdict, then every round with what was read of it."""
-        return {
-            "rounds": len(self.states),
-            "broken": self.kept.count(False),
-            "counts": dict(self.counts),
-            "reasons": list(self.reasons),
-            "notes": list(self.notes),
-            "states": [_plain(state) for state in self.states],
-        }
 
 
 class Watch:
@@ -158,12 +131,12 @@ class Watch:
         for moment in (before, after):
             absent.update({f"card: {reason}": reason for reason in (moment.absent if moment else ())})
         if waited is not None and waited > WAITED_LIMIT:
-            faults.append(_over("cpu wait", waited))
+            faults.append(over("cpu wait", waited))
         if stolen and busy is not None and stolen + busy >= STOLEN_LEAST_TICKS:
             share = stolen / (stolen + busy)
-            faults += [_over("steal", share)] if share > STOLEN_LIMIT else []
+            faults += [over("steal", share)] if share > STOLEN_LIMIT else []
         if (read := pages * FAULT_SECONDS / max(seconds, 1e-9)) > FAULT_LIMIT:
-            faults.append(_over("page faults", min(read, 1.0)))
+            faults.append(over("page faults", min(read, 1.0)))
         faults += self._of_card(before, after)
         return RoundState(
             seconds, tuple(faults), waited, stolen, busy, pages, now.load, before, after, self._setting, absent
@@ -180,24 +153,14 @@ class Watch:
         return faults
 
 
-def judge_rounds(states: Sequence[RoundState]) -> RunValidity:
-    """The run's verdict. The SM clock is judged here, as its median is known only now, by the reading after each round:
-    before it the card may have been idle.
+def judge_rounds(states: Sequence[RoundState]) -> Judged:
+    """The SM clock is judged here, as its median is known only now, by the reading after each round: before it the card
+    may have been idle.
     """
     judged = _clocks_judged(states)
-    broken = [state for state in judged if state.faults]
-    counts = Counter(kind for state in broken for kind in dict.fromkeys(fault.kind for fault in state.faults))
-    valid, reasons = len(judged) - len(broken), []
-    if broken and (valid < LEAST_SHARE * len(judged) or valid < LEAST_VALID):
-        reasons.append(f"{len(broken)} of {len(judged)} rounds broken: {_told(broken, counts)}")
-    elif valid < LEAST_VALID:
-        reasons.append(f"{valid} rounds, fewer than {LEAST_VALID}")
-    stolen = _stolen(judged)  # of rounds that are too short to be judged by themselves
-    if stolen is not None and stolen > STOLEN_LIMIT and "steal" not in counts and _ticks(judged) >= STOLEN_LEAST_TICKS:
-        reasons.append(f"over the whole run {_over('steal', stolen).text}")
     notes = list(judged[0].setting.notes) if judged and judged[0].setting else []
     notes += dict.fromkeys(reason for state in judged for reason in state.absent.values())
-    return RunValidity(judged, dict(counts), tuple(reasons), tuple(notes))
+    return Judged(judged, tuple(notes))
 
 
 def _ours(card: Card) -> tuple[frozenset[int], str]:
@@ -219,45 +182,17 @@ def _clocks_judged(states: Sequence[RoundState]) -> tuple[RoundState, ...]:
     usual, judged = median(clocks), []
     for state in states:
         drop = 1 - state.after.sm_mhz / usual if state.after and state.after.sm_mhz else 0.0
-        faults = (*state.faults, _over("clock drop", drop)) if drop > CLOCK_DROP_LIMIT else state.faults
+        faults = (*state.faults, over("clock drop", drop)) if drop > CLOCK_DROP_LIMIT else state.faults
         judged.append(replace(state, faults=faults))
     return tuple(judged)
 
 
-def _told(broken: Sequence[RoundState], counts: Counter[str]) -> str:
-    """The commonest kind in words, with the median of its shares; the other kinds by their counts."""
-    kind = counts.most_common(1)[0][0]
-    faults = [fault for state in broken for fault in state.faults if fault.kind == kind]
-    shares = [fault.share for fault in faults if fault.share is not None]
-    told = _over(kind, median(shares)).text if shares else Counter(fault.text for fault in faults).most_common(1)[0][0]
-    others = [f"{other} in {count}" for other, count in counts.most_common()[1:]]
-    return told + (f"; also {', '.join(others)}" if others else "")
-
-
-def _over(kind: str, share: float) -> Fault:
-    return Fault(kind, TEXTS[kind].format(value=100 * share, limit=100 * LIMITS[kind]), share)
-
-
-def _ticks(states: Sequence[RoundState]) -> int:
-    return sum((state.stolen_ticks or 0) + (state.busy_ticks or 0) for state in states)
-
-
-def _stolen(states: Sequence[RoundState]) -> float | None:
-    wanted = _ticks(states)
-    return sum(state.stolen_ticks or 0 for state in states) / wanted if wanted else None
+def over(kind: str, share: float) -> Fault:
+    """One of TEXTS, of a share that is over its limit."""
+    """One of TEXTS, with the share that is over its limit."""
+    return Fault(kind, TEXTS[kind].format(value=100 * share, limit=100 * LIMITS[kind]))
 
 
 def _major_faults() -> int:
     """Pages of this process that had to be read, swapped-in ones among them. (/proc/vmstat's pswpin is everybody's.)"""
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
-
-
-def _plain(state: RoundState) -> JSON:
-    """What was read of a round; what was not there is left out."""
-    plain = {name: value for name, value in asdict(state).items() if name not in ("faults", "absent", "setting")}
-    plain.update({"reasons": list(state.reasons), "stolen": state.stolen})
-    for moment in ("before", "after"):
-        if plain[moment] is not None:
-            kept = {name: value for name, value in plain[moment].items() if name != "absent" and value is not None}
-            plain[moment] = {name: list(one) if isinstance(one, tuple) else one for name, one in kept.items()}
-    return {name: value for name, value in plain.items() if value is not None}

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -78,7 +79,7 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
     import torch
 
     from harness.measure.timing import Workload
-    from models.interface import ModelFault, architecture
+    from models.interface import architecture
 
     torch.set_num_threads(job.threads)
     data = DataSpec.model_validate(job.data)
@@ -95,12 +96,12 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
                 energy = job.energy and workload == job.workloads[0]
                 try:
                     found = _timed(job, model, Workload(**workload), asked(int(workload["frames"])), energy)
-                except (ModelFault, torch.OutOfMemoryError) as error:  # such as more frames than fit
-                    found = {"error": oneline(error)}
+                except Exception as error:  # such as more frames than fit, or a kernel that this card has not
+                    found = {"error": _said(error)}
                 yield {"variant": loading.variant, "workload": dict(workload), **found}
                 _release(device)
-        except (FirstSightError, ModelFault, torch.OutOfMemoryError, ImportError) as error:
-            yield {"variant": loading.variant, "workload": None, "error": oneline(error)}
+        except Exception as error:
+            yield {"variant": loading.variant, "workload": None, "error": _said(error)}
         model = None
         _release(device)
     if job.ceilings:
@@ -109,6 +110,18 @@ def work(job: Job) -> Iterator[dict[str, Any]]:
         with suppress(torch.OutOfMemoryError):  # a card that others fill: no floors, and all times are kept
             fastest = min(dtypes, key=lambda dtype: dtype.itemsize)  # so that no variant's floor lies above its time
             yield {"ceilings": measure_ceilings(device, fastest).as_json()}
+
+
+def _said(error: Exception) -> str:
+    """One line; of what nobody expected its type and where it was raised, too, as its traceback ends here."""
+    import torch
+
+    from models.interface import ModelFault
+
+    if isinstance(error, (FirstSightError, ModelFault, torch.OutOfMemoryError, ImportError)):
+        return oneline(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {oneline(error)}"
 
 
 def _release(device: torch.device) -> None:
@@ -171,6 +184,7 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
                 **asdict(one),
                 "broken": [[fault.kind, fault.text] for fault in state.faults],
                 "ruler": seconds,
+                "sm_mhz": state.after.sm_mhz if state.after else None,
             }
             for one, state, seconds in zip(taken, judged.states, around, strict=True)
         ],

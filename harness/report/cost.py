@@ -35,7 +35,7 @@ class Cost:
 
 def cost(views: tuple[VariantView, ...]) -> Cost | None:
     """The table; None where no training was priced in this run."""
-    trainings = [(view.name, record, _figures(record)) for view in views for record in view.records if _priced(record)]
+    trainings = [(view.name, record, _figures(record)) for view in views for record in view.records if priced(record)]
     known = {name for _, _, found in trainings for name, one in found.items() if one.value is not None}
     there = [name for name in COLUMNS if name in known]
     if not there:
@@ -54,7 +54,8 @@ def cost(views: tuple[VariantView, ...]) -> Cost | None:
     return Cost(tuple(figures.metric(name).heading for name in there), tuple(rows), tuple(gaps))
 
 
-def _priced(record: Record) -> bool:
+def priced(record: Record) -> bool:
+    """Whether this row tells what a training cost."""
     return record.valid and any(found.metric == COLUMNS[0] for found in record.measurements)
 
 

@@ -5,6 +5,7 @@ break.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from harness.record import Measurement
@@ -76,6 +77,13 @@ METRICS = {
     "top1_agreement": Metric("Held-out top-1", "top-1 agreement on held-out clips", "share"),
     "free_running_agreement": Metric("Held-out answers", "answers alike on held-out clips", "share"),
 }
+_ONE = {
+    "questions": "question",
+    "rounds": "round",
+    "rounds of each": "round of each",
+    "blocks": "block",
+    "processes": "process",
+}
 COLUMNS = ("agreement", "accuracy", "ttft", "itl", "memory_peak", "weights")
 
 
@@ -97,6 +105,20 @@ def digits(value: float) -> str:
         places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
         return f"{value:.{places}f}" if size >= 0.0995 or size == 0 else f"{value:.2g}"
     return f"{value:.1e}"
+
+
+def exact(number: float | Decimal, scale: int = 0) -> str:
+    """All digits of a number that was stated, times 10^scale, thousands apart: 12 000, 86.5."""
+    value = Decimal(repr(number) if isinstance(number, float) else number).scaleb(scale).normalize()
+    return f"{value:,f}".replace(",", " ") if -7 < value.adjusted() < 15 else f"{value:g}"
+
+
+def estimated(number: int, what: str) -> str:
+    """A count that is only estimated, rounded up to the two digits that it can claim: 1 500 more questions."""
+    if number == 1:
+        return f"1 more {_ONE.get(what, what)}"
+    step = int(10 ** max(0, len(str(number)) - 2))
+    return f"{count(-(-number // step) * step)} more {what}"
 
 
 def percent(share: float, places: int = 1) -> str:

@@ -25,12 +25,14 @@ from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.compare import speed
 from harness.report.cost import cost
+from harness.report.counterfactual import what_would_change
 from harness.report.disagreements import as_json
 from harness.report.edge import edge
 from harness.report.flips import flips
 from harness.report.gain import gain
 from harness.report.grading import graded
 from harness.report.history import history
+from harness.report.ledger import ledger
 from harness.report.looking import looks
 from harness.report.places import places
 from harness.report.rounds import HEADINGS as ROUNDS
@@ -52,7 +54,7 @@ _GAIN = (
 )
 FLIPS = "flips.json"
 _HERE = Path(__file__).parent / "templates"
-_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
+_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|J|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
 def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> str:
@@ -77,6 +79,8 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         speed=speed(run),
         memory=provenance.memory_words(run, views),
         overview=sections.overview(views, verdict),
+        held=sections.held(verdict),
+        change=what_would_change(run),
         budget_headings=headings,
         budgets=budgets,
         pareto=charts.pareto(run, verdict),
@@ -99,6 +103,7 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         looks=looks(views, verdict.ship),
         places=places(views, verdict.ship),
         cost=cost(views),
+        ledger=ledger(run, views),
         recipes=provenance.recipes(views),
         blind=next((view.blind for view in views if view.blind), None),
         how=provenance.how(views),

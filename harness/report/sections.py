@@ -92,6 +92,20 @@ def overview(views: tuple[VariantView, ...], verdict: Verdict) -> Overview:
     return Overview(headings, tuple(rows), tuple(reasons))
 
 
+def held(verdict: Verdict) -> tuple[str, tuple[tuple[str, str, str, str], ...]]:
+    """Whose budgets the first screen shows; of each status, mark, heading, by how much. Nothing without a verdict."""
+    one = verdict.held
+    if one is None:
+        return "", ()
+    who = f"{one.variant} meets" if one.variant == verdict.ship else f"{one.variant}, the nearest"
+    rows = []
+    for check in one.checks:
+        words = {"not measured": "not measured", "cannot tell": f"{figures.shown(check.measurement)}, cannot be told"}
+        by = words.get(check.status, check.margin_briefly)
+        rows.append((check.status, _MARKS[check.status], figures.metric(check.metric).heading, by))
+    return who, tuple(rows)
+
+
 def budget_table(
     verdict: Verdict,
 ) -> tuple[Pairs, tuple[tuple[str, bool, tuple[tuple[str, str, str, str], ...]], ...]]:
@@ -129,9 +143,8 @@ def _held(check: Check) -> tuple[str, str, str, str]:
     margin = check.margin_words
     if check.status == "not measured":
         margin = check.measurement.absent or ""
-    elif check.status == "cannot tell" and check.more is not None:
-        what = "questions" if figures.metric(check.metric).kind == "share" else "rounds"
-        margin += f"; about {figures.count(check.more)} more {what} would settle it"
+    elif check.status == "cannot tell":
+        margin += f"; {check.settled_by}"
     return check.status, _MARKS[check.status], figures.shown(check.measurement), margin
 
 

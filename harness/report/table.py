@@ -9,6 +9,7 @@ from harness.errors import oneline
 from harness.record import Run
 from harness.report import figures
 from harness.report.compare import baseline_of, relative, speed
+from harness.report.counterfactual import what_would_change
 from harness.report.verdict import decide
 from harness.report.view import VariantView, dig, variants
 
@@ -38,6 +39,10 @@ def render(run: Run) -> str:
         *(_gap(reason, list(who), list(what)) for reason, (who, what) in notes.items()),
         oneline(speed(run), 600),
         *(oneline(reason, 600) for reason in verdict.reasons),
+        *(
+            oneline(f"What would change it: {said[0].lower()}{said[1:]}", 600)
+            for said in what_would_change(run).says[:1]
+        ),
         "",
         oneline(verdict.sentence, 1000),
     ]

@@ -13,8 +13,8 @@ from harness.record import Run
 from harness.report.budgets import Judged, budgets_of, judge
 from harness.report.compare import baseline_of, paired, ratio
 from harness.report.view import VariantView, dig, has_random_weights, variants
-from harness.report.wording import OBJECTIVES, reason, shipping, shipping_none
-from harness.stats import difference_interval
+from harness.report.wording import OBJECTIVES, Tie, reason, shipping, shipping_none
+from harness.stats import Estimate, difference_interval, more_items
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Verdict:
     objective: str
     table: tuple[Judged, ...]
     reasons: tuple[str, ...]
+    held: Judged | None = None  # what is shipped, or came nearest, with its checks; None where nobody was judged
 
 
 def decide(run: Run) -> Verdict:
@@ -38,6 +39,7 @@ def decide(run: Run) -> Verdict:
     table = tuple(judge(view, budgets) for view in views)
     candidates = [judged for judged in table if not judged.control and judged.measured]
     ship: str | None = None
+    nearest: Judged | None = None
     tie: tuple[str, ...] = ()
     if has_random_weights(run):
         sentence = (
@@ -51,19 +53,23 @@ def decide(run: Run) -> Verdict:
     elif any(judged.meets_all for judged in candidates):
         by_name = {view.name: view for view in views}
         fit = [by_name[judged.variant] for judged in candidates if judged.meets_all]
-        best, tied = _best(fit, OBJECTIVES[objective])
-        ship, tie = best.name, tuple(view.name for view in tied)
+        best, tied = best_of(fit, objective)
+        ship, tie = best.name, tuple(found.variant for found in tied)
         sentence = shipping(best, tied, len(fit), len(candidates), baseline_of(views), objective)
     else:
-        sentence = shipping_none(min(candidates, key=_distance))
+        nearest = min(candidates, key=_distance)
+        sentence = shipping_none(nearest)
     judged_by = () if has_random_weights(run) else table
     reasons = tuple(reason(judged, ship, tie, objective, views) for judged in judged_by if judged.variant != ship)
-    return Verdict(ship, sentence, tie, objective, table, tuple(filter(None, reasons)))
+    held = next((judged for judged in table if judged.variant == ship), nearest)
+    return Verdict(ship, sentence, tie, objective, table, tuple(filter(None, reasons)), held)
 
 
-def _best(fit: list[VariantView], metric: str) -> tuple[VariantView, list[VariantView]]:
-    """The best by the objective; of those not told apart from it, the one that agrees most; who tied."""
-    sign = -1 if metric == "agreement" else 1
+def best_of(fit: list[VariantView], objective: str) -> tuple[VariantView, tuple[Tie, ...]]:
+    """Of those that meet every budget the best by the objective; of those not told apart from it, the one that agrees
+    most; and who tied with it.
+    """
+    metric, sign = OBJECTIVES[objective], -1 if objective == "agreement" else 1
 
     def rank(view: VariantView) -> tuple[bool, float]:
         value = view.get(metric).value
@@ -72,27 +78,58 @@ def _best(fit: list[VariantView], metric: str) -> tuple[VariantView, list[Varian
     first = min(fit, key=rank)
     # As many comparisons as rivals: each at a level that keeps 95 % over all of them (Bonferroni).
     confidence = 1 - 0.05 / max(1, len(fit) - 1)
-    equals = [view for view in fit if view is first or not _told_apart(view, first, metric, confidence)]
+    equals = [view for view in fit if view is first or not _rivalry(view, first, metric, confidence).told_apart]
     best = max(equals, key=lambda view: (view.get("agreement").value or 0.0, view is first))
-    return best, [view for view in equals if view is not best]
+    tied = [(view, _rivalry(view, best, metric, confidence)) for view in equals if view is not best]
+    return best, tuple(Tie(view.name, rivalry.more, rivalry.counted) for view, rivalry in tied)
 
 
-def _told_apart(a: VariantView, b: VariantView, metric: str, confidence: float) -> bool:
+@dataclass(frozen=True)
+class _Rivalry:
+    """How far two are apart: a ratio (of which `same` is 1) or a difference (0), over n of what is counted."""
+
+    estimate: Estimate
+    same: float
+    n: int
+    counted: str  # empty: exact values, of which nothing is counted
+
+    @property
+    def told_apart(self) -> bool:
+        value, low, high = self.estimate
+        if low is None or high is None:
+            return not self.counted and value != self.same
+        return not low <= self.same <= high
+
+    @property
+    def more(self) -> int | None:
+        """How many more would tell them apart: 0 where they are, None where no number would."""
+        value, low, high = self.estimate
+        if self.told_apart:
+            return 0
+        if low is None or high is None or not self.counted:
+            return None
+        more = more_items(value, low, high, self.n, self.same)
+        return None if more is None else max(1, more)
+
+
+def _rivalry(a: VariantView, b: VariantView, metric: str, confidence: float) -> _Rivalry:
     ours, theirs = a.get(metric), b.get(metric)
     if ours.value is None or theirs.value is None:
-        return ours.value is not theirs.value
+        return _Rivalry(Estimate(float(ours.value is not theirs.value), None, None), 0.0, 0, "")
+    difference = ours.value - theirs.value
     if metric == "agreement":
         one, other = paired(a.items, b.items)
         if one:
             agreed = [x.agrees for x in one], [x.agrees for x in other]
             bounds = difference_interval(*agreed, [x.clip for x in one], confidence=confidence)
-            return bounds.low is not None and bounds.high is not None and not bounds.low <= 0 <= bounds.high
+            return _Rivalry(Estimate(difference, bounds.low, bounds.high), 0.0, len(one), "questions")
     if ours.samples and theirs.samples and min(theirs.samples) > 0:
         found = ratio(ours, theirs, confidence, in_turn=not (a.apart or b.apart))
-        return found.low is not None and found.high is not None and not found.low <= 1 <= found.high
-    if None in (ours.low, ours.high, theirs.low, theirs.high):
-        return ours.value != theirs.value
-    return bool(ours.low > theirs.high or ours.high < theirs.low)  # type: ignore[operator]
+        return _Rivalry(found, 1.0, min(len(ours.samples), len(theirs.samples)), "rounds of each")
+    if ours.low is None or ours.high is None or theirs.low is None or theirs.high is None:
+        return _Rivalry(Estimate(difference, None, None), 0.0, 0, "")
+    apart = Estimate(difference, ours.low - theirs.high, ours.high - theirs.low)
+    return _Rivalry(apart, 0.0, min(ours.n, theirs.n), "questions" if metric == "agreement" else "rounds of each")
 
 
 def _distance(judged: Judged) -> tuple[int, int, int, float]:

@@ -1,5 +1,7 @@
 """The verdict in words: what is shipped and why, what the others miss, what would settle a doubt."""
 
+from dataclasses import dataclass
+
 from harness.errors import oneline
 from harness.report import figures
 from harness.report.budgets import Check, Judged
@@ -15,9 +17,20 @@ OBJECTIVES = {
 }
 
 
+@dataclass(frozen=True)
+class Tie:
+    """A variant that the objective does not tell from the shipped one, and how many more `counted` (questions,
+    rounds) would; None: no feasible number. Nothing counted: the two are equal, and known without an interval.
+    """
+
+    variant: str
+    more: int | None
+    counted: str
+
+
 def shipping(
     best: VariantView,
-    tied: list[VariantView],
+    tied: tuple[Tie, ...],
     fit: int,
     candidates: int,
     baseline: VariantView | None,
@@ -38,26 +51,53 @@ def shipping(
     parts.append("is the only one that meets every budget" if only else "meets every budget")
     text = f"Ship {_name(best.name)}: it {_and(parts)}"
     if tied:
-        names = figures.listed([_name(view.name) for view in tied])
-        text += f" – a tie with {names} on {figures.metric(OBJECTIVES[objective]).words}, decided by agreement"
+        names = figures.listed([_name(tie.variant) for tie in tied])
+        by = "the value alone" if objective == "agreement" else "agreement"
+        text += f" – a tie with {names} on {figures.metric(OBJECTIVES[objective]).words}, decided by {by}"
+        settled = _untied(tied)
+        text += f" ({settled})" if settled else ""
     return text + "."
 
 
+def _untied(tied: tuple[Tie, ...]) -> str:
+    """What would tell the tied apart: the largest number, and whom no number would."""
+    equal = [tie for tie in tied if not tie.counted]
+    told = [tie for tie in tied if tie.counted and tie.more]  # 0: told from the shipped one, but not from the best
+    never = [tie for tie in tied if tie.counted and tie.more is None]
+    parts = []
+    if told:
+        most = max(told, key=lambda tie: tie.more or 0)
+        parts.append(f"about {figures.estimated(most.more or 0, most.counted)} would tell {_them(told, tied)} apart")
+    if never:
+        parts.append(f"no feasible number of further {never[0].counted} would tell {_them(never, tied)} apart")
+    if equal:
+        parts.append("the two are equal" if len(tied) == 1 else f"{_them(equal, tied)} equals it")
+    return "; ".join(parts)
+
+
+def _them(some: list[Tie], tied: tuple[Tie, ...]) -> str:
+    if len(some) == len(tied):
+        return "the two" if len(tied) == 1 else "them"
+    return figures.listed([_name(tie.variant) for tie in some])
+
+
 def shipping_none(nearest: Judged) -> str:
-    """Why nothing is shipped: what the nearest misses, cannot be told on, or lacks."""
-    name = _name(nearest.variant)
-    missed, unsure, gaps = (
-        nearest.having("missed"),
-        nearest.having("cannot tell"),
-        nearest.having("not measured"),
-    )
+    """Why nothing is shipped: all that the nearest misses, cannot be told on, or lacks."""
+    name, missed = _name(nearest.variant), nearest.having("missed")
+    unsure = figures.listed([_unsure(check) for check in nearest.having("cannot tell")])
+    gaps = figures.listed([_gap(check) for check in nearest.having("not measured")])
     if missed:
-        return f"Ship none: the nearest, {name}, misses {figures.listed([_missing(check) for check in missed])}."
-    if unsure:
-        said = figures.listed([_unsure(check) for check in unsure])
-        return f"Ship none yet: {name} misses no budget, but it cannot be told whether it meets {said}."
-    said = figures.listed([f"{figures.metric(c.metric).words} ({c.measurement.absent})" for c in gaps])
-    return f"Ship none yet: {name} misses no budget, but this was not measured: {oneline(said, 400)}."
+        parts = [f"Ship none: the nearest, {name}, misses {figures.listed([_missing(check) for check in missed])}"]
+        parts += [f"it cannot be told whether it meets {unsure}"] * bool(unsure)
+    elif unsure:
+        parts = [f"Ship none yet: {name} misses no budget, but it cannot be told whether it meets {unsure}"]
+    else:
+        return f"Ship none yet: {name} misses no budget, but this was not measured: {gaps}."
+    return "; ".join(parts + [f"not measured: {gaps}"] * bool(gaps)) + "."
+
+
+def _gap(check: Check) -> str:
+    return f"{figures.metric(check.metric).words} ({oneline(check.measurement.absent, 200)})"
 
 
 def _missing(check: Check) -> str:
@@ -68,13 +108,9 @@ def _missing(check: Check) -> str:
 
 
 def _unsure(check: Check) -> str:
-    what = "questions" if figures.metric(check.metric).kind == "share" else "rounds"
-    if check.more is None:
-        settle = f"no feasible number of further {what} would settle it"
-    else:
-        settle = f"about {figures.count(_rounded(check.more))} more {what} would settle it"
-    got = f"{figures.shown(check.measurement)}, interval {figures.interval(check.measurement)}"
-    return f"{figures.metric(check.metric).words} {check.asked} ({got}; {settle})"
+    bounds = figures.interval(check.measurement)
+    got = ", ".join(filter(None, (figures.shown(check.measurement), f"interval {bounds}" if bounds else "")))
+    return f"{figures.metric(check.metric).words} {check.asked} ({got}; {check.settled_by})"
 
 
 def reason(
@@ -97,12 +133,6 @@ def reason(
     words = figures.metric(metric).words
     ours, best = (next(v for v in views if v.name == n).get(metric) for n in (judged.variant, ship))
     return f"{name}: meets every budget too, but {figures.shown(ours)} of {words} against {figures.shown(best)}."
-
-
-def _rounded(number: int) -> int:
-    """Two digits are all that such an estimate can claim."""
-    step = int(10 ** max(0, len(str(number)) - 2))
-    return -(-number // step) * step
 
 
 def _name(name: str) -> str:

@@ -11,6 +11,7 @@ from harness.stats.clusters import Floats, Statistic, cluster_bootstrap
 from harness.stats.design import effective_items
 from harness.stats.estimate import Estimate
 from harness.stats.kappa import cohens_kappa, kappa_interval
+from harness.stats.mover import independent_difference
 from harness.stats.multiple import holm, simultaneous_confidence
 from harness.stats.paired import difference_interval, mcnemar_clustered, mcnemar_exact
 from harness.stats.power import detectable_difference, items_for, more_items, power_sentence
@@ -32,6 +33,7 @@ __all__ = [
     "difference_interval",
     "effective_items",
     "holm",
+    "independent_difference",
     "items_for",
     "kappa_interval",
     "mcnemar_clustered",

@@ -94,6 +94,7 @@ def test_a_pair_file_becomes_a_pair(load: Load) -> None:
     assert pair.data.splits["pool"].clips == 200
     assert pair.budgets.answer_ms == 50
     assert pair.budgets.memory_mb is None
+    assert load(changed("itl_ms: 6.5", "answer_j: 2.5")).budgets.answer_j == 2.5
 
 
 def test_the_defaults_are_those_of_a_real_pair(load: Load) -> None:
@@ -188,8 +189,8 @@ BAD = {
     ),
     "key like no other": (
         changed("  agreement: 0.8\n", "  zzz: 0.8\n"),
-        "budgets.zzz: unknown key; known here: accuracy, agreement, answer_ms, itl_ms, memory_mb, objective, "
-        "size_mb, ttft_ms",
+        "budgets.zzz: unknown key; known here: accuracy, agreement, answer_j, answer_ms, itl_ms, memory_mb, "
+        "objective, size_mb, ttft_ms",
     ),
     "key that is no text": (
         changed("  patience: 3\n", "  3: patience\n"),
@@ -347,7 +348,7 @@ BAD = {
     ),
     "no budgets": (
         SMALL[: SMALL.index("budgets:")] + "budgets: {objective: size}\n",
-        "budgets: at least one budget is needed: agreement, accuracy, ttft_ms, itl_ms, answer_ms, memory_mb",
+        "budgets: at least one budget is needed: agreement, accuracy, ttft_ms, itl_ms, answer_ms, answer_j, memory_mb",
     ),
     "a token longer than the answer": (
         changed("itl_ms: 6.5", "itl_ms: 60"),
@@ -364,6 +365,14 @@ BAD = {
     "negative budget": (
         changed("itl_ms: 6.5", "itl_ms: -1"),
         "budgets.itl_ms: should be greater than 0, got -1",
+    ),
+    "an answer for nothing": (
+        changed("itl_ms: 6.5", "answer_j: 0"),
+        "budgets.answer_j: should be greater than 0, got 0",
+    ),
+    "energy that is no number": (
+        changed("itl_ms: 6.5", "answer_j: .nan"),
+        "budgets.answer_j: should be a finite number, got nan",
     ),
     "unknown objective": (
         SMALL + "  objective: speed\n",

@@ -87,5 +87,48 @@ def test_other_weights_are_told_and_compared() -> None:
 
 
 def test_a_field_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match="--across gpu: no such field; there are device, cpu"):
+    with pytest.raises(UsageError, match="--across gpu: no such field; there are device, clock, cpu"):
         parse_across("driver,gpu")
+
+
+def on_a_card(base: Run, clock: float, watts: float = 700) -> Run:
+    """The run, on a card of that SM clock and power limit."""
+    machine: Any = {"sm_mhz": [clock - 15, clock, clock + 15], "power_limit_w": watts}
+    rounds: Any = {"rounds": {"processes": [{"machine": machine}] * 7}}
+    return replace(base, records=tuple(replace(r, details=rounds) for r in base.records))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (on_a_card(B, 1200), "the SM clock: 1980 MHz and 1200 MHz"),
+        (on_a_card(B, 1980, 350), "the card's power limit: 700 W and 350 W"),
+    ],
+)
+def test_a_card_that_was_slowed_is_another_card(other: Run, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        compare(on_a_card(A, 1980), other)
+    assert compare(on_a_card(A, 1980), other, Terms(across=parse_across("clock"))).notes == (f"compared across {said}",)
+    assert compare(on_a_card(A, 1980), on_a_card(B, 1965)).notes == ()
+    assert compare(A, other).notes == (), "a run of before does not say"
+
+
+def test_cores_are_the_machine_only_where_they_do_the_work() -> None:
+    assert require_comparable(elsewhere(A, cores=16), elsewhere(B, cores=64)) == ()
+    a, b = (elsewhere(one, cores=cores, device={"kind": "cpu"}) for one, cores in ((A, 2), (B, 64)))
+    with pytest.raises(UsageError, match="cores: 2 and 64; --across cores"):
+        require_comparable(a, b)
+
+
+def asking(base: Run, gold: str) -> Run:
+    """The run with one question, of that gold answer."""
+    items: Any = [{"id": "q1", "clip": "c1", "question": "What colour?", "gold": gold, "agrees": True, "correct": True}]
+    record = replace(base.records[0], suite="agreement", details={"items": items}, workload={"seed": 0})
+    return replace(base, records=(*base.records, record))
+
+
+def test_one_question_with_two_gold_answers_is_other_data() -> None:
+    """Folders of one name, the second with corrected answers: no change of accuracy is the code's."""
+    assert require_comparable(asking(A, "red"), asking(B, "red")) == ()
+    with pytest.raises(UsageError, match=r"question q1\.gold: red and blue; --across data"):
+        require_comparable(asking(A, "red"), asking(B, "blue"))

@@ -101,7 +101,7 @@ def test_a_process_without_a_valid_round_is_not_counted() -> None:
     compared = compare(having_lost(BEFORE, 2), having_lost(run(2, slower={"itl": 1.1}), 0, 6))
     assert {row.key.metric for row in compared.having("regressed")} == {"itl"}
     assert {tuple(row["processes"]) for row in as_json(compared)["rows"]} == {(6, 5)}
-    assert compared.floor.within
+    assert not compared.floor.pairs
     assert compared.floor.of("itl") == pytest.approx(0.02, abs=0.02)
 
 
@@ -212,8 +212,20 @@ def test_a_slower_minute_of_the_machine_is_no_regression() -> None:
 
 
 def test_slower_code_is_one_in_any_minute() -> None:
-    compared = compare(in_a_minute(BEFORE, 1.2), in_a_minute(run(2, slower={"itl": 1.1}), 1.0))
+    compared = compare(in_a_minute(BEFORE, 1.08), in_a_minute(run(2, slower={"itl": 1.1}), 1.0))
     assert {row.key.metric for row in compared.having("regressed")} == {"itl"}
+
+
+def test_at_a_very_different_pace_only_what_no_power_of_the_ruler_explains_is_called() -> None:
+    """Half as slow again: a row that follows the ruler by the power 1.3 looks a tenth slower, and nobody changed it."""
+    now = run(2, slower={"itl": 1.5**0.3, "answer": 3.0})
+    verdicts = {row.key.metric: row for row in compare(in_a_minute(BEFORE, 1.0), in_a_minute(now, 1.5)).rows}
+    assert {name: row.verdict for name, row in verdicts.items()} == {
+        "ttft": "cannot tell",
+        "itl": "cannot tell",
+        "answer": "regressed",
+    }
+    assert verdicts["itl"].why.startswith("fixed work beside it took 50% longer in B: machine or code")
 
 
 def test_rulers_of_two_versions_are_not_compared() -> None:
@@ -250,7 +262,7 @@ def broken(base: Run, variant: str) -> Run:
     def emptied(record: Record) -> Record:
         if (record.suite, record.variant) != ("latency", variant):
             return record
-        nothing: dict[str, Any] = {"value": None, "low": None, "high": None, "samples": (), "groups": ()}
+        nothing: dict[str, Any] = {"value": None, "low": None, "high": None, "samples": (), "groups": (), "ruler": ()}
         left = tuple(replace(m, **nothing, absent="no valid round") for m in record.measurements)
         return replace(record, measurements=left, valid=False, invalid_reasons=("others held the CPU",))
 
@@ -262,6 +274,32 @@ def test_rows_that_are_broken_in_both_runs_cannot_be_told() -> None:
     compared = compare(broken(BEFORE, "int8"), broken(AFTER, "int8"))
     assert compared.exit_code == 3
     assert "int8" in {row.key.variant for row in compared.having("cannot tell")}
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_run_without_any_valid_time_is_told_beside_one_that_has(ruled: bool) -> None:
+    a, b = (in_a_minute(BEFORE, 1.0), in_a_minute(AFTER, 1.0)) if ruled else (BEFORE, AFTER)
+    for name in {record.variant for record in b.records}:
+        b = broken(b, name)
+    compared = compare(a, b)
+    assert compared.exit_code == 3
+    assert {row.verdict for row in compared.rows} == {"cannot tell"}
+
+
+def test_memory_that_grew_within_a_noisy_floor_is_neither_called_nor_passed() -> None:
+    """A neighbour on the card made 900 and 990 MB of the same commit: 985 may be its doing, and may be ours."""
+    noisy = (with_extra(run(3), memory("int8", 900)), with_extra(run(4), memory("int8", 990)))
+    for megabytes, verdict in ((985, "cannot tell"), (930, "same"), (850, "same"), (1100, "regressed")):
+        compared = compare(with_extra(BEFORE, memory("int8")), with_extra(AFTER, memory("int8", megabytes)), aa=noisy)
+        assert [row.verdict for row in compared.rows if row.key.metric == "memory_peak"] == [verdict]
+
+
+def test_what_slows_model_and_ruler_alike_is_not_passed_as_the_same() -> None:
+    """A thread left spinning slows the whole process, the fixed work in it too: that is for nobody to divide away."""
+    rows = compare(in_a_minute(BEFORE, 1.0), in_a_minute(AFTER, 1.1)).rows
+    assert {row.verdict for row in rows} == {"cannot tell"}
+    assert "as was fixed work beside it by 10%" in rows[0].why
+    assert "same" in {row.verdict for row in compare(in_a_minute(BEFORE, 1.1), in_a_minute(AFTER, 1.0)).rows}
 
 
 def test_a_noisy_floor_does_not_make_a_slower_row_the_same() -> None:

@@ -27,7 +27,7 @@ def saved(folder: Path, number: int, base: Run) -> Run:
 
 def test_without_an_aa_pair_it_is_from_halves_and_says_what_it_cannot_see() -> None:
     floor = noise_floor(run(1), run(2), ruled=True)
-    assert floor.within
+    assert not floor.pairs
     assert floor.of("itl") == pytest.approx(0.02, abs=0.02)
     assert "from halves of the same run: ttft" in floor.words()
     assert "cannot see drift between runs; run `pytest suites` twice on one commit" in floor.words()
@@ -39,10 +39,10 @@ def test_an_aa_pair_beside_the_runs_is_found_and_named(tmp_path: Path) -> None:
     after = saved(folder, 3, run(3, day=3, commit="ffffff", slower={"itl": 1.025}, **QUIET))
     (folder / "0004_cut.json").write_text("{")
     floor = noise_floor(second, after, ruled=True)
-    assert not floor.within
+    assert floor.pairs
     assert floor.pairs == ((first.path.name, second.path.name),)  # type: ignore[union-attr]
     assert floor.of("itl") == pytest.approx(0.03, abs=0.004)
-    assert floor.words().startswith("noise floor, the largest of 1 A/A pair (0001_a1b2c3d4e5f6.json and 0002_")
+    assert floor.words().startswith("noise floor, of 1 A/A pair (0001_a1b2c3d4e5f6.json and 0002_")
     # What equals have shown is not called, however sure it is.
     calm = compare(first, after)
     assert not [row for row in calm.having("regressed") if row.key.metric == "itl"]
@@ -52,7 +52,7 @@ def test_an_aa_pair_beside_the_runs_is_found_and_named(tmp_path: Path) -> None:
 def test_the_two_that_are_compared_are_no_witness_for_themselves(tmp_path: Path) -> None:
     a, b = saved(tmp_path, 1, run(1)), saved(tmp_path, 2, run(2, day=2))
     assert is_aa(a, b)
-    assert noise_floor(a, b, ruled=True).within
+    assert not noise_floor(a, b, ruled=True).pairs
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_pair_may_be_given() -> None:
     extra = (memory("int8"), answers("int8", [True] * 40))
     more = (memory("int8", 909), answers("int8", [True] * 39 + [False]))
     floor = noise_floor(run(1), run(2), aa=[run(3, extra=extra), run(4, extra=more)], ruled=True)
-    assert not floor.within
+    assert floor.pairs
     assert floor.of("memory_peak") == pytest.approx(0.01, abs=0.0001)
     assert floor.of("agreement") == pytest.approx(0.025)
     assert "agreement 2.5 pt" in floor.words()
@@ -84,12 +84,48 @@ def test_a_pair_may_be_given() -> None:
     [
         ([run(3)], "one run is no pair"),
         ([run(3), run(4, commit="ffffff")], "of commits a1b2c3d4e5 and ffffff"),
-        ([run(3), elsewhere(run(4), threads=8)], "differ in threads: 2 and 8"),
+        ([run(3), elsewhere(run(4), threads=8)], "B was measured otherwise, threads: 8 and 2"),
+        ([replace(one, commit={"id": "unversioned"}) for one in (run(3), run(4))], "of a commit that is not known"),
+        ([run(3), replace(run(4), commit={"id": "a1b2c3d4e5f6", "dirty": True})], "uncommitted changes; commit first"),
     ],
 )
 def test_what_is_given_must_be_a_pair(others: list[Run], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         noise_floor(run(1), run(2), aa=others, ruled=True)
+
+
+def test_neither_a_run_twice_nor_the_two_that_are_judged_are_a_pair(tmp_path: Path) -> None:
+    a, b, c = (saved(tmp_path, number, run(number, day=number)) for number in (1, 2, 3))
+    with pytest.raises(UsageError, match=r"0003_a1b2c3d4e5f6\.json: given twice"):
+        noise_floor(a, b, aa=[c, c], ruled=True)
+    with pytest.raises(UsageError, match="A and B themselves"):
+        noise_floor(a, b, aa=[b, c, a], ruled=True)
+    assert noise_floor(a, b, aa=[b, c], ruled=True).pairs
+
+
+def test_a_pair_that_measured_less_leaves_the_other_floors_as_they_are(tmp_path: Path) -> None:
+    """`pytest suites -k vram` twice: it says how memory differs, and nothing of times."""
+    for number in (1, 2):
+        saved(tmp_path, number, run(number, variants=(), extra=(memory("int8", 900 + number),), day=number))
+    a, b = (
+        saved(tmp_path, number, run(number, day=number, commit="ffffff", extra=(memory("int8"),))) for number in (3, 4)
+    )
+    floor = noise_floor(a, b, ruled=True)
+    assert floor.of("memory_peak") == pytest.approx(0.0011, abs=0.0001)
+    assert floor.of("itl") == noise_floor(replace(a, path=None), replace(b, path=None), ruled=True).of("itl")
+    assert floor.halves == {"ttft", "itl", "answer"}
+    assert "of 1 A/A pair" in floor.words()
+    assert "from halves of the same run: ttft" in floor.words()
+
+
+def test_a_floor_of_many_differences_does_not_grow_with_every_pair() -> None:
+    """The largest of 36 differences between equals is no measure of them: one bad afternoon would be the floor."""
+    calm = [run(seed, variants=("int8", "nf4"), **QUIET) for seed in range(3, 9)]
+    floor = noise_floor(run(1), run(2), aa=calm, ruled=True).of("itl")
+    assert floor is not None
+    assert floor < noise_floor(run(1), run(2), aa=[calm[0], run(9, slower={"itl": 1.2})], ruled=True).of("itl")
+    afternoon = [*calm, run(9, variants=("int8",), slower={"itl": 1.2}, **QUIET)]
+    assert (noise_floor(run(1), run(2), aa=afternoon, ruled=True).of("itl") or 0) > floor
 
 
 # --- of the same kind as the ratios -----------------------------------------------------------------
@@ -137,7 +173,7 @@ def test_an_aa_pair_of_another_ruler_is_no_witness(tmp_path: Path) -> None:
     assert noise_floor(before, after, ruled=True).pairs == ((names[2], names[3]),)
     with pytest.raises(UsageError, match=r"0005_a1b2c3d4e5f6\.json: its times are not held against B's ruler"):
         noise_floor(before, after, aa=without_ruler, ruled=True)
-    assert not noise_floor(before, after, aa=without_ruler, ruled=False).within
+    assert noise_floor(before, after, aa=without_ruler, ruled=False).pairs
 
 
 def test_where_nothing_was_measured_twice_it_is_unknown() -> None:

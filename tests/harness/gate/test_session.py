@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.gate import Terms
-from harness.gate.session import after, machine_words, terms_of
+from harness.gate.session import after, baseline, machine_words, terms_of
 from harness.record import KEY, Run
 from tests import warm
 from tests.conftest import MICRO
@@ -62,17 +62,32 @@ def test_what_cannot_be_gated_is_refused_before_anything_is_measured(given: dict
 def test_the_saved_run_is_held_against_what_it_was_compared_with(tmp_path: Path, factor: float, code: int) -> None:
     older = saved(tmp_path, 1, run(9, day=1, slower={"ttft": 3.0}, commit="eeee", **QUIET))
     before = saved(tmp_path, 2, run(1, day=2, **QUIET))
-    saved(tmp_path, 3, run(2, day=3, commit="ffff", slower={"itl": factor}, **QUIET))
-    outcome = after(tmp_path, [older, before], Terms())
+    now = tmp_path / saved(tmp_path, 3, run(2, day=3, commit="ffff", slower={"itl": factor}, **QUIET))
+    saved(tmp_path, 4, run(5, day=4, commit="0000", slower={"itl": 9.0}))  # another session's, saved just after ours
+    outcome = after(now, tmp_path, [older, before], Terms())
     assert outcome.exit_code == code, outcome.text
     assert "A: a1b2c3d4e5" in outcome.text
     assert "B: ffff" in outcome.text
-    assert after(tmp_path, [tmp_path / before], Terms()).exit_code == code, "by its whole path, too"
+    assert after(now, tmp_path, [tmp_path / before], Terms()).exit_code == code, "by its whole path, too"
+
+
+def test_a_run_that_the_gate_stopped_is_not_what_it_is_held_against_when_tried_again(tmp_path: Path) -> None:
+    """A red job run a second time would pass: its first run lies in the storage."""
+    folder = tmp_path / "Linux-CPython-3.11-64bit"
+    slow = {"id": "ffff", "dirty": False}
+    assert baseline(tmp_path, slow) is None, "nothing there: pytest-benchmark says so"
+    saved(tmp_path, 1, run(1, commit="ffff"))
+    assert baseline(tmp_path, slow) is None, "the same commit measured twice is an A/A"
+    saved(tmp_path, 2, run(2, commit="eeee"))
+    saved(tmp_path, 3, run(3, commit="ffff"))
+    (folder / "0004_cut.json").write_text("{")
+    assert baseline(tmp_path, slow) == str(folder / "0002_made.json")
+    assert baseline(tmp_path, {**slow, "dirty": True}) == str(folder / "0003_made.json"), "changes, against HEAD"
 
 
 def test_a_missing_baseline_is_one_line(tmp_path: Path) -> None:
-    saved(tmp_path, 1, run(1))
-    outcome = after(tmp_path, [], Terms())
+    now = tmp_path / saved(tmp_path, 1, run(1))
+    outcome = after(now, tmp_path, [], Terms())
     assert outcome.exit_code == 2
     assert outcome.text.startswith("firstsight: gate: no baseline: pytest-benchmark found no run to compare with in")
     assert "\n" not in outcome.text
@@ -80,8 +95,8 @@ def test_a_missing_baseline_is_one_line(tmp_path: Path) -> None:
 
 def test_a_renamed_row_does_not_pass(tmp_path: Path) -> None:
     before = saved(tmp_path, 1, run(1))
-    saved(tmp_path, 2, run(2, day=2, variants=("baseline",)))
-    outcome = after(tmp_path, [before], Terms())
+    now = tmp_path / saved(tmp_path, 2, run(2, day=2, variants=("baseline",)))
+    outcome = after(now, tmp_path, [before], Terms())
     assert outcome.exit_code == 2
     assert "B lacks 15 rows that A has" in outcome.text
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ModelError
+from harness.measure import replicates as replicates_module
 from harness.measure import worker
 from harness.measure.replicates import Replicates, Timed, replicates
 from harness.measure.timing import ROWS, Workload
@@ -152,6 +153,26 @@ def test_a_hypervisor_that_took_the_cpu_breaks_the_run() -> None:
     assert timed_by(line([1.0] * 6, stolen_ticks=2, busy_ticks=8)).invalid_reasons == (), "too few ticks to tell"
 
 
+def test_a_variant_that_most_processes_could_not_time_has_no_verdict() -> None:
+    """Memory ran out in two of three: what the third measured is not what the variant does."""
+    found = Timed(ASKED, [{**line([1.0] * 6), "place": 2}], places=3, error="CUDA out of memory")
+    assert found.invalid_reasons == ("1 of 3 processes could time it: CUDA out of memory",)
+    assert (found.as_json()["asked"], found.as_json()["failed"]) == (3, "CUDA out of memory")
+    assert "failed" not in timed_by(line([1.0] * 6)).as_json()
+
+
+def test_a_process_that_met_a_slower_card_throughout_is_seen_beside_the_others() -> None:
+    lines = [line([1.0] * 4) for _ in range(3)]
+    for one, clock in zip(lines, (1980, 1200, 1965), strict=True):
+        for taken in one["rounds"]:
+            taken["sm_mhz"] = clock
+    replicates_module._break_slow_moments(lines)
+    assert [sum(bool(taken["broken"]) for taken in one["rounds"]) for one in lines] == [0, 4, 0]
+    assert lines[1]["rounds"][0]["broken"] == [
+        ["clock drop", "the SM clock was 39 % below the run's median (limit 10 %)"]
+    ]
+
+
 def test_rounds_that_are_all_broken_are_still_replayed() -> None:
     found = timed_by(line([2.0, 3.0], {0: "x", 1: "x"}))
     assert found.groups("ttft") == ()
@@ -217,6 +238,15 @@ def test_a_variant_that_cannot_be_loaded_does_not_stop_the_others(micro: Any, lo
     assert "ceilings" in lines[2]
 
 
+def test_an_error_that_nobody_expected_says_its_type_and_where(micro: Any, loadings) -> None:
+    """A kernel that this card has not raises what it likes: the other variants are timed all the same."""
+    wrong = replace(loadings[0], loader="harness.variants:not_there")
+    told, timed, _ = worker.work(job(micro, wrong, loadings[1], rounds=1))
+    assert told["workload"] is None
+    assert told["error"].startswith("AttributeError at worker.py:")
+    assert timed["rounds"]
+
+
 def test_more_frames_than_the_context_holds_are_told_and_the_next_workload_is_timed(micro: Any, loadings) -> None:
     many = replace(job(micro, loadings[1], rounds=1), workloads=({**vars(ASKED), "frames": 2000}, vars(ASKED)))
     told, timed, _ = worker.work(many)
@@ -232,9 +262,9 @@ def test_of_a_variant_that_could_not_be_loaded_the_reason_is_raised() -> None:
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_one_line(micro: Any, loadings) -> None:
-    wrong = replace(loadings[0], loader="harness.variants:not_there")
-    with pytest.raises(ModelError, match=r"timed the variants failed, before the first variant: .*not_there"):
-        replicates(job(micro, wrong), 1, lambda *_: None)
+    wrong = replace(job(micro, loadings[0]), threads=0)
+    with pytest.raises(ModelError, match=r"timed the variants failed, before the first variant: .*positive"):
+        replicates(wrong, 1, lambda *_: None)
 
 
 def dying(monkeypatch: Any, program: str) -> None:

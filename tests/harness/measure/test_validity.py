@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 
 from harness.measure import validity
 from harness.measure.card_state import CardSetting, CardState
-from harness.measure.validity import LEAST_VALID, RoundState, RunValidity, Watch, judge_rounds
+from harness.measure.validity import RoundState, Watch, judge_rounds
 
 CPU = torch.device("cpu")
 MS = 1_000_000  # nanoseconds
@@ -67,7 +66,7 @@ def a_round(machine: Machine, watch: Watch, seconds: float = 1.0, **counted: Any
 def test_a_round_that_nobody_disturbed_is_valid(machine: Machine) -> None:
     state = a_round(machine, Watch(CPU, proc=machine.root), waited=20 * MS, busy=100)
     assert state.reasons == ()
-    assert (state.seconds, state.waited, state.stolen, state.load) == (1.0, 0.02, 0.0, 0.5)
+    assert (state.seconds, state.waited, state.stolen_ticks, state.load) == (1.0, 0.02, 0, 0.5)
 
 
 def test_others_that_held_the_cpu_break_a_round(machine: Machine) -> None:
@@ -90,22 +89,17 @@ def test_what_the_hypervisor_gave_away_breaks_a_round(machine: Machine) -> None:
     assert state.reasons == ("the hypervisor gave the CPU to others for 20 % of the time (limit 5 %)",)
 
 
-def test_a_single_tick_of_steal_breaks_no_short_round_but_many_break_the_run(machine: Machine) -> None:
+def test_a_single_tick_of_steal_breaks_no_short_round(machine: Machine) -> None:
+    """Of many together the run is judged: test_replicates.py."""
     watch = Watch(CPU, proc=machine.root)
-    states = []
     for count in range(1, 11):
-        states.append(a_round(machine, watch, seconds=0.04, stolen=count, busy=4 * count))
-    judged = judge_rounds(states)
-    assert all(judged.kept)
-    assert judged.reasons == (
-        "over the whole run the hypervisor gave the CPU to others for 20 % of the time (limit 5 %)",
-    )
+        assert a_round(machine, watch, seconds=0.04, stolen=count, busy=4 * count).reasons == ()
 
 
 def test_on_bare_metal_no_steal_is_looked_for(machine: Machine) -> None:
     (machine.root / "cpuinfo").write_text("flags : fpu\n")
     state = a_round(machine, Watch(CPU, proc=machine.root), stolen=50, busy=50)
-    assert (state.stolen, state.reasons) == (None, ())
+    assert state.reasons == ()
 
 
 def test_pages_from_a_disk_break_a_short_round(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +113,7 @@ def test_where_linux_does_not_count_the_round_is_kept_and_that_is_said(tmp_path:
     watch = Watch(CPU, proc=tmp_path)
     watch.before()
     state = watch.after()
-    assert (state.waited, state.stolen, state.load, state.reasons) == (None, None, None, ())
+    assert (state.waited, state.stolen_ticks, state.load, state.reasons) == (None, None, None, ())
     assert judge_rounds([state] * 9).notes == (
         "how long threads waited for a CPU cannot be read here (no schedstat in /proc)",
     )
@@ -151,62 +145,17 @@ def calm(seconds: float = 1.0, sm: int | None = None, **changes: Any) -> RoundSt
     return RoundState(seconds, **{"faults": (), "before": card, "after": card, "setting": setting, **usual, **changes})
 
 
-def broken(share: float = 0.23) -> RoundState:
-    return calm(faults=(validity._over("cpu wait", share),), waited=share)
-
-
-def test_a_run_of_few_disturbed_rounds_is_valid_without_them() -> None:
-    judged = judge_rounds([calm()] * 9 + [broken()])
-    assert judged.valid
-    assert judged.kept == (*[True] * 9, False)
-    assert judged.counts == {"cpu wait": 1}
-
-
-def test_a_run_that_was_mostly_disturbed_is_invalid_in_one_line() -> None:
-    judged = judge_rounds([calm()] * 9 + [broken()] * 11)
-    assert judged.reasons == ("11 of 20 rounds broken: others held the CPU for 23 % of the time (limit 10 %)",)
-
-
-def test_the_line_tells_the_other_kinds_by_their_counts() -> None:
-    throttled = calm(faults=(validity.Fault("throttled", "the card throttled: HW slowdown"),))
-    judged = judge_rounds([calm(), broken(), broken(0.4), broken(0.6), throttled])
-    assert judged.reasons == (
-        "4 of 5 rounds broken: others held the CPU for 40 % of the time (limit 10 %); also throttled in 1",
-    )
-
-
-@pytest.mark.parametrize(("rounds", "valid"), [(LEAST_VALID, True), (LEAST_VALID - 1, False), (0, False)])
-def test_a_run_of_too_few_rounds_is_invalid(rounds: int, valid: bool) -> None:
-    judged = judge_rounds([calm()] * rounds)
-    assert judged.valid is valid
-    assert valid or judged.reasons == (f"{rounds} rounds, fewer than {LEAST_VALID}",)
-
-
 def test_a_clock_below_the_runs_median_breaks_its_round() -> None:
     judged = judge_rounds([calm(sm=1500)] * 9 + [calm(sm=1200)])
     assert judged.states[-1].reasons == ("the SM clock was 20 % below the run's median (limit 10 %)",)
-    assert judged.counts == {"clock drop": 1}
+    assert not any(state.faults for state in judged.states[:-1])
 
 
 def test_a_capped_and_divided_card_is_told_and_is_no_fault() -> None:
     judged = judge_rounds([calm(sm=1500)] * 9)
-    assert judged.valid
+    assert not any(state.faults for state in judged.states)
     assert judged.notes[0] == "the card's power is capped at 300 W of 400 W"
     assert "MIG" in judged.notes[1]
-
-
-def test_a_record_carries_the_verdict_and_every_round_as_plain_json() -> None:
-    told = json.loads(json.dumps(judge_rounds([calm(sm=1500)] * 9 + [broken()]).as_json()))
-    assert (told["rounds"], told["broken"], told["counts"]) == (10, 1, {"cpu wait": 1})
-    assert told["states"][0]["after"] == {
-        "sm_mhz": 1500,
-        "memory_mhz": 2619,
-        "throttled": [],
-        "temperature_c": 50,
-        "pids": [7],
-    }
-    assert told["states"][-1]["reasons"] == ["others held the CPU for 23 % of the time (limit 10 %)"]
-    assert isinstance(judge_rounds([calm()] * 9), RunValidity)
 
 
 # --- a card

@@ -169,3 +169,23 @@ def test_a_long_name_cuts_nothing_open(browser: Browser, sample: Run, tmp_path: 
         shown, _, _ = opened(browser, file, width, "light")
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         shown.context.close()
+
+
+@pytest.mark.parametrize(
+    "budgets",
+    [
+        {"agreement": 0.83, "size_mb": 0.8},  # three changes and a doubt
+        {"agreement": 0.83, "size_mb": 0.3, "answer_j": 2.0},  # nothing ships, and the headline says three things
+    ],
+)
+def test_the_first_screen_holds_what_would_change_the_answer_too(
+    browser: Browser, tmp_path: Path, budgets: dict[str, float]
+) -> None:
+    file = page.write(sample_run(budgets=budgets), tmp_path / "report.html")
+    shown, _, _ = opened(browser, file, 1280, "light")
+    boxes = [shown.locator(name).bounding_box() for name in (".margins", ".change", "table.overview")]
+    assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+    assert boxes[-1]["y"] + boxes[-1]["height"] <= 800
+    shown.locator(".change a").click()
+    assert shown.locator("#what-would-change").bounding_box()["y"] < 800
+    shown.context.close()

@@ -151,7 +151,7 @@ def test_more_types_than_filters_share_the_last_one(sample: Run) -> None:
 # --- frames within the page's size
 
 
-@pytest.mark.parametrize(("size", "each"), [(2_000, 4), (5_500, 2), (12_000, 1)])
+@pytest.mark.parametrize(("size", "each"), [(2_000, 4), (7_000, 2), (12_000, 1)])
 def test_large_frames_are_fewer_and_the_page_stays_below_2_mb(sample: Run, size: int, each: int) -> None:
     run = heavy(sample, size)
     found = shown(run)
