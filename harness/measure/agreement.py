@@ -170,8 +170,8 @@ def frame_uris(clip: Clip, most: int = 4, longest_side: int = 160, pixels: int =
     uris = []
     for frame in picked:
         image = Image.fromarray(frame)
-        shrink = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
-        image.thumbnail([min(longest_side, max(1, round(side * shrink))) for side in image.size])
+        shrink = min(1.0, longest_side / max(image.size), (pixels / (image.width * image.height)) ** 0.5)
+        image.thumbnail((round(image.width * shrink) or 1, round(image.height * shrink) or 1))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=75)
         uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
