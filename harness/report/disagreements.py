@@ -132,7 +132,7 @@ def _one(
 ) -> Disagreement:
     known, right = told.get(str(row.get("id")), {}), row.get("correct", flip.get("answer_right"))
     gold, answer, teacher = known.get("gold"), row.get("answer"), known.get("teacher")
-    teacher_right = known.get("teacher_right")
+    teacher_right, sure = known.get("teacher_right"), row.get("sure")
     if teacher_right is None and flip:  # records of before had one right text, and did not write it down
         teacher_right = teacher == gold
     return Disagreement(
@@ -149,7 +149,7 @@ def _one(
         teacher_p=_share(known.get("teacher_p")),
         answer=_text(answer),
         answer_right=right if isinstance(right, bool) else answer == gold,
-        answer_p=_share(row.get("sure", flip.get("answer_p"))),
+        answer_p=_share(flip.get("answer_p") if sure is None else sure),
     )
 
 

@@ -236,6 +236,19 @@ def test_questions_told_once_with_the_baseline_are_told_of_every_variant(sample:
     assert as_json(bare, variants(bare)) == as_json(sample, variants(sample))
 
 
+def test_how_sure_each_was_is_of_every_question_where_items_tell_it(sample: Run) -> None:
+    """The baseline's item by item is the teacher's; without it only the kept ones have a probability."""
+
+    def change(record: Record, details: dict[str, Any]) -> None:
+        for row in details["items"]:
+            row["sure"] = 0.75 if record.variant == "baseline" else 0.5
+
+    told = json.loads(as_json(changed(sample, change), variants(changed(sample, change))))
+    assert {(row["teacher_p"], row["answer_p"]) for row in told["flips"]} == {(0.75, 0.5)}
+    before = json.loads(as_json(sample, variants(sample)))
+    assert {row["answer_p"] is None for row in before["flips"]} == {True, False}
+
+
 def test_a_page_of_another_name_has_a_file_of_its_own(sample: Run, tmp_path: Path) -> None:
     page.write(sample, tmp_path / "a b#1.html")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a b#1.html", "flips-a b#1.json"]
