@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+PROGRAMS = {"firstsight": ["-m", "harness.cli"], "pytest": ["-m", "pytest"], "python": []}
 CODE = ("harness", "models", "suites", "conftest.py", "pyproject.toml")
 
 
@@ -64,14 +65,15 @@ class Copy:
         for path, content in files(text):
             target = folder / path
             assert target.resolve().is_relative_to(folder.resolve()), path
+            target.parent.mkdir(exist_ok=True)
             before = target.read_text(encoding="utf-8") + "\n\n" if target.is_file() else ""
             target.write_text(before + content, encoding="utf-8")
-        return cls(folder, commands(text, "firstsight", "pytest"))
+        return cls(folder, commands(text, *PROGRAMS))
 
     def run(self, command: str, *more: str, instead: Mapping[str, str] | None = None) -> str:
         """What a command prints, typed in the copy; `instead`: words that are replaced. AssertionError: it failed."""
         words = [(instead or {}).get(word, word) for word in shlex.split(command)]
-        program = {"firstsight": ["-m", "harness.cli"], "pytest": ["-m", "pytest"]}[words[0]]
+        program = PROGRAMS[words[0]]
         done = subprocess.run(
             [sys.executable, *program, *words[1:], *more],
             cwd=self.folder,
