@@ -93,7 +93,7 @@ def formats(told: Told) -> Iterator[Finding]:
             said = oneline(step.get(f"{name}_fault", "no result"), 200)
             yield Finding(AREA, name, "will not work", f"{where}: {said}", remedy)
         elif not error <= limit:  # nan, too
-            said = f"{where}: a product is off by {error:.1%} of its norm (limit {limit:.0%})"
+            said = f"{where}: a product is off by {100 * error:.1f} % of its norm (limit {100 * limit:.0f} %)"
             yield Finding(AREA, name, "will not work", said, remedy)
         else:
-            yield Finding(AREA, name, "ok", f"{where}: a product tried, off by {error:.1%}")
+            yield Finding(AREA, name, "ok", f"{where}: a product tried, off by {100 * error:.1f} %")

@@ -97,9 +97,11 @@ def stolen(was: Spent, now: Spent, seconds: float, usable: int) -> Finding:
     if ticks is None:
         return Finding(AREA, "hypervisor", "ok", "none that takes time away can be seen")
     share = ticks * TICK / max(seconds * usable, TICK)
-    words = f"took {share:.0%} of our CPUs' time in the last {seconds:.1f} s"
+    words = f"took {100 * share:.0f} % of our CPUs' time in the last {seconds:.1f} s"
     if share > STOLEN_LIMIT:
-        remedy = f"time on another host, or at another hour: rounds with more than {STOLEN_LIMIT:.0%} are left out"
+        remedy = (
+            f"time on another host, or at another hour: rounds with more than {100 * STOLEN_LIMIT:.0f} % are left out"
+        )
         return Finding(AREA, "hypervisor", "warning", words, remedy)
     return Finding(AREA, "hypervisor", "ok", words)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness.cli import main
-from harness.pair import Budgets, DataSpec, Evaluation, Latency, ModelSpec, Pair
+from harness.pair import Budgets, DataSpec, Evaluation, Latency, ModelSpec, Pair, _Loader
 from harness.record import load_run
 from harness.report.verdict import decide
 from tests.docs.guides import ROOT, Copy, commands, files, text_of
@@ -52,7 +52,7 @@ def test_a_pair_is_one_file(tmp_path: Path) -> None:
 def test_the_other_pair_of_the_guide_is_one() -> None:
     """What it says of weights of one's own, put into the file above."""
     text = text_of("adding-a-pair.md")
-    whole, changed = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    whole, changed = (yaml.load(block, _Loader) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
     whole["teacher"], whole["data"] = changed["teacher"], whole["data"] | changed["data"]
     assert Pair.model_validate(whole).teacher.weights == "Qwen/Qwen2-VL-7B-Instruct"
 
