@@ -18,8 +18,15 @@ from harness.pair import Budgets, DataSpec, Evaluation, Latency, ModelSpec, Pair
 from harness.record import load_run
 from harness.report.verdict import decide
 from tests.docs.guides import ROOT, Copy, commands, files, text_of
+from tests.harness.qa.film import film
 
-GUIDES = ("adding-a-pair.md", "adding-a-variant.md", "adding-a-metric.md", "quickstart-laptop.md")
+GUIDES = (
+    "adding-a-pair.md",
+    "adding-a-variant.md",
+    "adding-a-dataset.md",
+    "adding-a-metric.md",
+    "quickstart-laptop.md",
+)
 
 
 def page_of(results: Path, pair: str) -> str:
@@ -77,6 +84,19 @@ def test_a_variant_is_one_entry(lineage: Any, micro_store: Any, tmp_path: Path) 
     assert formats == {"bf16"}
     assert {record.suite for record in run.records if record.variant == "bf16"} == {"latency", "vram", "agreement"}
     assert ">bf16<" in page_of(tmp_path / "results", "micro")
+
+
+def test_a_dataset_is_one_module(tmp_path: Path) -> None:
+    copy, folder = Copy.of("adding-a-dataset.md", tmp_path / "firstsight"), tmp_path / "Kitchens"
+    folder.mkdir()
+    (table,) = re.findall(r"```csv\n(.*?)```", text_of("adding-a-dataset.md"), re.DOTALL)
+    (folder / "questions.csv").write_text(table)
+    for name in ("a.mp4", "b.mp4"):
+        film(folder / name, frames=100, rate=10)
+    (command,) = [one for one in copy.commands if "kitchens" in one]
+    shown = copy.run(command, instead={"kitchens:/data/Kitchens": f"kitchens:{folder}"})
+    (told,) = re.findall(r"^```\n(type.*?)^```", text_of("adding-a-dataset.md"), re.DOTALL | re.MULTILINE)
+    assert shown == told
 
 
 @pytest.mark.slow
