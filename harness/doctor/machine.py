@@ -69,7 +69,9 @@ def threads(usable: int, environment: Mapping[str, str] = os.environ) -> Finding
     """OMP_NUM_THREADS against the cores there are."""
     said = environment.get("OMP_NUM_THREADS")
     if said is None:
-        return Finding(AREA, "threads", "ok", "OMP_NUM_THREADS is not set: torch decides, as a pair's latency.threads")
+        return Finding(
+            AREA, "threads", "ok", "OMP_NUM_THREADS is not set: torch decides, and a pair's latency.threads when timed"
+        )
     remedy = f"unset OMP_NUM_THREADS, or a number from 1 to {usable}"
     if not said.isdecimal() or int(said) < 1:
         return Finding(AREA, "threads", "warning", f"OMP_NUM_THREADS={said} is no number of threads", remedy)
