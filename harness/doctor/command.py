@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.doctor import text
 from harness.doctor.examination import Asked, examine
+from harness.errors import FirstSightError, UsageError
 
 EPILOG = """examples:
   firstsight doctor                                     this machine: what would not work, and the remedy
@@ -24,6 +25,7 @@ EPILOG = """examples:
 
 exit code: 0 all that is needed works, warnings or not · 2 something needed will not work
 """
+OF_PAIR = ("qa", "limit", "seed", "frames", "weights")
 DESCRIPTION = "Checks this machine: libraries, device, memory, places, tools. Nothing is made or fetched."
 
 
@@ -50,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _filled(parser, lambda parser: parser.add_argument("--qa", metavar="SET:PATH", help="what is asked"))
-    return doctor(parser.parse_args(arguments))
+    try:
+        return doctor(parser.parse_args(arguments))
+    except FirstSightError as error:
+        print(f"firstsight: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def _filled(parser: argparse.ArgumentParser, data_options: Callable[..., None]) -> None:
@@ -64,7 +70,10 @@ def _filled(parser: argparse.ArgumentParser, data_options: Callable[..., None]) 
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Examine and print."""
+    """Examine and print. UsageError for a choice of data without a pair to ask it of."""
+    chosen = [name for name in OF_PAIR if getattr(options, name, None) is not None]
+    if options.pair is None and chosen:
+        raise UsageError(f"--{chosen[0]} is of a pair: add --pair NAME")
     began = time.monotonic()
     asked = Asked(options.pair, options.cache, options.results, options.weights == "random", options)
     found = examine(asked)

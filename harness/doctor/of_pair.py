@@ -43,14 +43,18 @@ def of_pair(pair: Pair, room: Room, *, random: bool) -> Iterator[Finding]:
 
 
 def weights(side: str, spec: ModelSpec, random: bool) -> Finding:
-    """The folder, or the snapshot in the Hugging Face cache. ModelFault, with where was looked, where there is none."""
-    from models.interface import locate
+    """The folder, or the snapshot in the Hugging Face cache, by its files' headers. ModelFault, with where was looked,
+    where there is none, or where a file is cut short.
+    """
+    from models.interface import locate, read_shapes
 
     if spec.weights is None:
         return Finding(AREA, side, "ok", f"{spec.architecture}, made from nothing: no weights are needed")
     if random:
         return Finding(AREA, side, "ok", f"{spec.architecture}, random weights: no checkpoint is needed")
-    return Finding(AREA, side, "ok", f"{spec.weights}: {locate(spec.weights, fetch=False)}")
+    folder = locate(spec.weights, fetch=False)
+    tensors = len(read_shapes(folder))
+    return Finding(AREA, side, "ok", f"{spec.weights}: {tensors} tensors, every file whole, in {folder}")
 
 
 def data(pair: Pair, random: bool) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -148,6 +149,24 @@ def test_what_is_asked_and_not_there_is_told(
     assert found[name]["status"] == "will not work"
     assert said in found[name]["found"]
     assert found[name]["remedy"]
+
+
+def test_a_checkpoint_that_is_cut_short_is_told(quick: None, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "model.safetensors").write_bytes(b"\xff" * 20)
+    whole = (ROOT / "models" / "egogpt-qwen2vl.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(
+        re.sub(r"weights: Qwen\S+", f"weights: {tmp_path / 'student'}", re.sub(r"(?m)^name: .*$", "name: mine", whole))
+    )
+    main(["doctor", "--json", "--pair", str(tmp_path / "mine.yaml")])
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["student"]["status"] == "will not work"
+    assert "model.safetensors is truncated" in found["student"]["found"]
+
+
+def test_a_choice_of_data_without_a_pair_is_refused(capsys: Any) -> None:
+    assert main(["doctor", "--qa", "jsonl:x"]) == 2
+    assert capsys.readouterr().err == "firstsight: --qa is of a pair: add --pair NAME\n"
 
 
 def test_random_weights_need_no_checkpoint_and_no_clips(quick: None, capsys: Any) -> None:
