@@ -1,5 +1,5 @@
 """firstsight distill | sweep | finetune | report | compare | data | plan: the parts of `pytest suites`, outside pytest;
-and submit | status | ready | merge (harness/cluster_commands.py): all of it on a cluster.
+submit | status | ready | merge (harness/cluster_commands.py): all of it on a cluster; doctor (harness/doctor/).
 
 Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made; SIGTERM and SIGUSR1, as
 a scheduler sends them, save and exit with 75: the same command goes on.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.cluster_commands import add_commands
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
+from harness.doctor.command import add_command as add_doctor
 from harness.errors import FirstSightError, UsageError, oneline
 from harness.image import check_start
 from harness.pair import VAL_SPLIT
@@ -36,6 +37,7 @@ EPILOG = """examples:
   firstsight sweep --pair tiny --temperatures 1,2,3 --alphas 0,0.3,0.7,1
   firstsight compare results/tiny/cpu               did the last run get worse than the one before?
   firstsight submit --pair tiny --dry-run           the same as SLURM jobs; firstsight status follows them
+  firstsight doctor                                 what would not work on this machine, and the remedy
 """
 COMPARE_EPILOG = """examples:
   firstsight compare results/tiny/cpu                        the last two runs of a folder
@@ -190,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=_plan)
 
     add_commands(commands, _data_options)
+    add_doctor(commands, _data_options)
     return parser
 
 

@@ -32,8 +32,8 @@ class Header:
     bytes: int  # of the tensors' data
 
 
-def locate(weights: str) -> Path:
-    """The folder of `weights`: itself, or a hub id's snapshot in the Hugging Face cache, fetched where it can be.
+def locate(weights: str, *, fetch: bool = True) -> Path:
+    """The folder of `weights`: itself, or a hub id's snapshot in the Hugging Face cache, fetched if it may be.
 
     ModelFault says how to get the weights onto this machine, and that there is a way to measure without them.
     """
@@ -46,7 +46,7 @@ def locate(weights: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     repository, _, revision = weights.partition("@")
-    for offline in (True, False):  # what is in the cache counts only when it is whole
+    for offline in (True, False)[: 1 + fetch]:  # what is in the cache counts only when it is whole
         try:
             folder = Path(
                 snapshot_download(
@@ -57,8 +57,9 @@ def locate(weights: str) -> Path:
             return folder
         except (OSError, ValueError, HfHubHTTPError, RuntimeError, ModelFault):
             continue
+    tried = ", and cannot be fetched here" if fetch else ""
     raise ModelFault(
-        f"{weights} is neither a folder nor whole in the Hugging Face cache ({_cache()}), and cannot be fetched here; "
+        f"{weights} is neither a folder nor whole in the Hugging Face cache ({_cache()}){tried}; "
         f"on a machine with network (a cluster's login node): `hf download {repository}`; {without_weights()}"
     )
 

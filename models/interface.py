@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from models.checkpoint import locate, read_config, without_weights
+from models.checkpoint import locate, read_config, read_shapes, without_weights
 from models.fault import ModelFault
 from models.formats import FORMATS, Format, format_of, is_quantised
 from models.loading import check_tokenizer, is_random, load_model, read_tokenizer, saved_dtype, write_shell
@@ -49,6 +49,7 @@ __all__ = [
     "is_random",
     "locate",
     "read_config",
+    "read_shapes",
     "read_tokenizer",
     "saved_dtype",
     "without_weights",

@@ -22,6 +22,7 @@ LAYERS = (
         "suites",
         "harness.cli",
         "harness.cluster_commands",
+        "harness.doctor",
         "harness.doorway",
         "harness.options",
         "harness.progress",

@@ -96,3 +96,18 @@ def test_what_the_guide_says_of_the_tiny_pair_is_how_it_is_set() -> None:
     assert f"The pair file keeps T = {recipe['temperature']:g}." in told
     assert f"| {recipe['temperature']:g} | {recipe['alpha']:g} |" in told
     assert told.partition("By epoch")[2].count("\n| ") == 1 + recipe["epochs"], "a heading, and a row an epoch"
+
+
+def test_the_table_of_memory_is_what_the_plan_counts() -> None:
+    from harness.pair import load_pair
+    from harness.plan.planning import Request, plan
+
+    pair = load_pair("egogpt-qwen2vl")
+    table = GUIDE.partition("## What to choose for a card")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (full|lm|lora)\S*[^|]*\| (\S+) \| (\S+) \|[^|]+\| ([\d.]+) GB \|$", table, re.MULTILINE)
+    assert len(rows) == 7
+    for parameters, optimizer, master, told in rows:
+        changed = {"parameters": parameters, "optimizer": optimizer, "master": master}
+        planned = plan(pair.model_copy(update={"recipe": pair.recipe.model_copy(update=changed)}), [], Request())
+        ways = [one.memory for one in planned.training if one.mode == planned.mode]
+        assert f"{ways[0].state / 1e9:.1f}" == told, (parameters, optimizer, master)

@@ -202,6 +202,14 @@ class Card:
         """Is the card divided into parts?"""
         return self._ask("MIG mode", lambda nvml: bool(nvml.nvmlDeviceGetMigMode(self._whole)[0]))
 
+    def name(self) -> Reading[str]:
+        """What the vendor calls the card."""
+        return self._ask("name", lambda nvml: str(nvml.nvmlDeviceGetName(self._whole)))
+
+    def persistence(self) -> Reading[bool]:
+        """Does the driver stay loaded while no process uses the card?"""
+        return self._ask("persistence mode", lambda nvml: bool(nvml.nvmlDeviceGetPersistenceMode(self._whole)))
+
     def driver(self) -> Reading[str]:
         """The driver's version."""
         return self._ask("driver version", lambda nvml: str(nvml.nvmlSystemGetDriverVersion()))
@@ -223,6 +231,17 @@ class Card:
             return Reading(question(pynvml))
         except pynvml.NVMLError as error:
             return Reading(None, f"NVML gives no {what} of this device: {oneline(error, 200)}")
+
+
+def first_card() -> Card:
+    """The first card on the bus, for those who have no torch to ask; an absent one where there is none."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return Card.open(str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(0))))
+    except pynvml.NVMLError as error:
+        return Card("", f"NVML names no card: {oneline(error, 200)}")
 
 
 def card_of(device: torch.device) -> Card:

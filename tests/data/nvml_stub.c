@@ -8,6 +8,7 @@
        process self 3000000   (or a pid; several lines; bytes of -1: not available)
        watts 100              energy grows by so much, refreshed every `refresh` ms; `joules 7` is where it stands at 0 s
        sm 1500  sm_max 1980   mem 2619  mem_max 2619   throttle 4   temperature 40   limit 700000  default 700000  mig 0
+       name Stub-80GB         persistence 1
        error nvmlDeviceGetTemperature 3                the function fails so (3: not supported, 15: GPU is lost)
 */
 
@@ -46,6 +47,12 @@ static void text(const char *key, char *into, const char *otherwise) {
     while (file && fgets(line, sizeof line, file))
         if (sscanf(line, "%127s %127s", name, value) == 2 && !strcmp(name, key)) strcpy(into, value);
     if (file) fclose(file);
+}
+
+static uint of_card(void *handle, uint *found, double value) {
+    if (handle != &card) return 3; /* a part of a card has none of these */
+    *found = (uint)value;
+    return 0;
 }
 
 static int fault(const char *function) {
@@ -103,6 +110,36 @@ int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(void *handle, void **whole) {
     return 0;
 }
 
+int nvmlDeviceGetHandleByIndex_v2(uint index, void **handle) {
+    ASKED;
+    if (index) return 6;
+    *handle = &card;
+    return 0;
+}
+
+int nvmlDeviceGetUUID(void *handle, char *into, uint length) {
+    char found[128];
+    (void)handle;
+    ASKED;
+    text("uuid", found, "GPU-1234");
+    snprintf(into, length, "%s", found);
+    return 0;
+}
+
+int nvmlDeviceGetName(void *handle, char *into, uint length) {
+    char found[128];
+    (void)handle;
+    ASKED;
+    text("name", found, "Stub-80GB");
+    snprintf(into, length, "%s", found);
+    return 0;
+}
+
+int nvmlDeviceGetPersistenceMode(void *handle, uint *mode) {
+    ASKED;
+    return of_card(handle, mode, said("persistence", 1));
+}
+
 int nvmlDeviceGetMemoryInfo(void *handle, Memory *found) {
     (void)handle;
     ASKED;
@@ -144,12 +181,6 @@ int nvmlDeviceGetTotalEnergyConsumption(void *handle, ull *millijoules) {
     ms = now.tv_sec * 1e3 + now.tv_nsec / 1e6;
     ms -= (ull)ms % (ull)refresh;
     *millijoules = 1e3 * said("joules", 0) + said("watts", 0) * ms;
-    return 0;
-}
-
-static uint of_card(void *handle, uint *found, double value) {
-    if (handle != &card) return 3; /* a part of a card has none of these */
-    *found = (uint)value;
     return 0;
 }
 

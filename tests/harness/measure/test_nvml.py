@@ -112,3 +112,14 @@ def test_a_part_of_a_card_has_the_whole_cards_clocks_and_no_energy(nvml: Any) ->
 def test_a_card_is_read_without_torch() -> None:
     program = "import sys, harness.measure.nvml\nprint('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"
+
+
+def test_a_card_without_torch_is_the_first_and_says_its_name_and_persistence(nvml: Any) -> None:
+    nvml.says("name Orin", "persistence 0")
+    program = (
+        "from harness.measure.nvml import first_card\ncard = first_card()\n"
+        "show([card.uuid, card.name().value, card.persistence().value])"
+    )
+    assert nvml.told(program) == ["GPU-1234", "Orin", False]
+    nvml.says("error nvmlDeviceGetHandleByIndex_v2 15")
+    assert nvml.told("from harness.measure.nvml import first_card\nshow(first_card().absent)").endswith("GPU is lost")
