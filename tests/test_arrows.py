@@ -22,6 +22,7 @@ LAYERS = (
         "suites",
         "harness.cli",
         "harness.cluster_commands",
+        "harness.report_commands",
         "harness.doorway",
         "harness.options",
         "harness.progress",

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from harness.errors import ResourceError, oneline
 from harness.record import Run
 from harness.report import charts, figures, provenance, sections
+from harness.report.beside import identity
 from harness.report.compare import speed
 from harness.report.cost import cost
 from harness.report.edge import edge
@@ -56,10 +57,9 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
     chosen = next((view for view in views if view.name == verdict.ship), None)
     students = [view for view in views if view.items and view.name != "baseline" and not view.control]
     past = history(run, earlier)
-    css = "".join(file.read_text(encoding="utf-8") for file in sorted((_HERE / "css").glob("*.css")))
-    page = _template().render(
-        css=Markup(css),
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+    page = template("report.html.j2").render(
+        **style(),
+        identity=identity(run),
         pair=dig(run.pair, "name"),
         description=dig(run.pair, "description"),
         device=dig(run.environment, "device", "name"),
@@ -130,6 +130,17 @@ def unbroken(text: object) -> str:
     return _UNIT.sub("\N{NO-BREAK SPACE}", str(text))
 
 
+def style() -> dict[str, Markup | str]:
+    """What every page's head needs: the style sheet, and its digest for the page's policy."""
+    css = "".join(file.read_text(encoding="utf-8") for file in sorted((_HERE / "css").glob("*.css")))
+    return {"css": Markup(css), "css_hash": base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()}
+
+
+def template(name: str) -> Template:
+    """A page's template, escaping whatever is put into it."""
+    return _environment().get_template(name)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -141,7 +152,3 @@ def _environment() -> Environment:
     )
     environment.filters["nb"] = unbroken
     return environment
-
-
-def _template() -> Template:
-    return _environment().get_template("report.html.j2")
