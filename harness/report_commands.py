@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,15 +98,14 @@ def _report(options: argparse.Namespace) -> int:
     if to_stdout and (len(formats) > 1 or formats[0] == PICTURES):
         raise UsageError("--out -: one format at a time, and no pictures; give a path")
     given = _given(options)
-    texts = {name: _text(name, given, _page_folder(options, given, formats)) for name in formats if name != PICTURES}
+    whole = [name for name in formats if name != PICTURES and not (name == PAGE and given.single and not to_stdout)]
+    texts = {name: _text(name, given, _page_folder(options, given, formats)) for name in whole}
     if to_stdout:
         sys.stdout.write(texts[formats[0]])
         return 0
     paths = {name: _path(name, given, options.out, alone=len(formats) == 1) for name in formats}
     _keep_records(given, paths.values())
-    told = [f"figure: {file}" for file in (_draw(given, paths[PICTURES]) if PICTURES in paths else ())]
-    told += [f"{'report' if name == PAGE else name}: {_written(paths[name], text)}" for name, text in texts.items()]
-    _say(given, told)
+    _say(given, list(_made(given, paths, texts)))
     return 0
 
 
@@ -144,6 +143,18 @@ def _common(folders: Sequence[Path]) -> Path | None:
         return None
     here = Path.cwd().resolve()
     return shared.relative_to(here) if shared.is_relative_to(here) else shared
+
+
+def _made(given: Given, paths: Mapping[str, Path], texts: Mapping[str, str]) -> Iterator[str]:
+    """Everything written; a line on each. What may still fail comes first."""
+    if PAGE in paths and given.single is not None:
+        from harness.report import page
+
+        yield f"report: {page.write(given.single, paths[PAGE], given.earlier)}"
+    if PICTURES in paths:
+        yield from (f"figure: {file}" for file in _draw(given, paths[PICTURES]))
+    for name, text in texts.items():
+        yield f"{'report' if name == PAGE else name}: {_written(paths[name], text)}"
 
 
 def _text(name: str, given: Given, at: Path) -> str:

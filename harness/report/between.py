@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from harness.errors import FirstSightError
 from harness.gate import Terms, compare
 from harness.gate.comparable import differences
-from harness.gate.judge import Judged
+from harness.gate.judge import Judged, Margins
 from harness.record import Run
 from harness.report import figures
 from harness.report.summary import Summary
 from harness.stats import Estimate
+
+_REFUSALS = 3  # of one run that are told
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,23 @@ class Ratio:
 
     @property
     def words(self) -> str:
-        """Slower, smaller, the same, cannot be told."""
+        """Slower, smaller, the same, no worse, cannot be told."""
         if self.verdict == "same":
-            return "the same"
+            return "the same" if self._is_within else "no worse"
         if self.verdict == "cannot tell" or self.estimate is None:
             return "cannot be told"
         names = figures.metric(self.metric)
         return names.less if self.estimate.value < (0.0 if self._is_share else 1.0) else names.more
+
+    @property
+    def _is_within(self) -> bool:
+        """Whether both ends are within the gate's margins, which asks only that the worse one is."""
+        assert self.estimate is not None
+        value, low, high = self.estimate
+        ends, margins = [end for end in (low, high) if end is not None] or [value], Margins()
+        if self._is_share:
+            return all(abs(end) < margins.points for end in ends)
+        return all(1 / (1 + margins.ratio) < end < 1 + margins.ratio for end in ends)
 
     @property
     def _is_share(self) -> bool:
@@ -89,15 +101,15 @@ class Between:
 
 
 def between(runs: tuple[Summary, ...], across: Set[str] = frozenset()) -> tuple[Between, ...]:
-    """Each run against the first before it of its pair that it may be held against; refused where there is none."""
+    """Each run against the first before it of its pair that it may be held against; where there is none, why not."""
     return tuple(
-        _one(runs, earlier, later, across)
+        one
         for later, run in enumerate(runs)
-        if (earlier := [place for place in range(later) if runs[place].pair == run.pair])
+        for one in _of(runs, [place for place in range(later) if runs[place].pair == run.pair], later, across)
     )
 
 
-def _one(runs: tuple[Summary, ...], earlier: list[int], later: int, across: Set[str]) -> Between:
+def _of(runs: tuple[Summary, ...], earlier: list[int], later: int, across: Set[str]) -> list[Between]:
     refusals = []
     for place in earlier:
         a, b = runs[place].run, runs[later].run
@@ -110,8 +122,8 @@ def _one(runs: tuple[Summary, ...], earlier: list[int], later: int, across: Set[
             refusals.append(Between(place, later, (), (), str(error)))
             continue
         rows = tuple(_rows(runs[place], runs[later], compared.rows))
-        return Between(place, later, rows, (*compared.notes, compared.floor.words()))
-    return refusals[0]
+        return [Between(place, later, rows, (*compared.notes, compared.floor.words()))]
+    return refusals[:_REFUSALS]
 
 
 def _refusal(a: Run, b: Run, across: Set[str]) -> str:

@@ -1,12 +1,15 @@
 """`firstsight report`: where each format goes, what is printed, and that bad input is one line and writes nothing."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
 from harness.record import Run
+from harness.report_commands import EPILOG
 from tests.harness.report.sample import as_json, sample_run
 from tests.harness.report.several import of_commit, of_device
 
@@ -132,6 +135,28 @@ def test_a_record_that_is_cut_short_leaves_the_page_of_before(sample: Run, tmp_p
     record.write_text(record.read_text()[:-20])
     assert main(["report", str(tmp_path)]) == 2
     assert (tmp_path / "report.html").read_bytes() == page
+
+
+GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "report-formats.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    re.split(r"\s{3,}|\s\|", line.strip())[0]
+    for line in f"{EPILOG}\n{GUIDE}".splitlines()
+    if re.match(r"\s+firstsight report ", line)
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_of_help_and_guide_runs(
+    example: str, sample: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(sample, Path("results/tiny/cpu"))
+    save(of_device(sample, "H100"), Path("results/tiny/h100"))
+    save(sample, Path("results/published/cpu"))
+    save(sample, Path(), "before.json")
+    save(of_commit(sample, "abcdef01", 3), Path(), "after.json")
+    assert main(shlex.split(example)[1:]) == 0
+    assert capsys.readouterr().out
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

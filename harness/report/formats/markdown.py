@@ -109,10 +109,9 @@ def _between(held: Between) -> list[str]:
             for one in found
         ]
         rows.append((escaped(variant, 60), *(escaped(one, 120) for one in said)))
-    lines = [*held.doubts, *held.notes]
-    table = _table(("Variant", *headings), rows)
-    return [f"**{title}**: ratios, of shares differences, with 95 % intervals", "", *table, "",
-            *(f"- {escaped(line)}" for line in lines)]  # fmt: skip
+    said_first = f"**{title}**: ratios, of shares differences, with 95 % intervals; A is run {held.earlier + 1}, B run "
+    lines = [f"- {escaped(line)}" for line in (*held.doubts, *held.notes)]
+    return [f"{said_first}{held.later + 1}", "", *_table(("Variant", *headings), rows), "", *lines]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
