@@ -16,7 +16,6 @@ from harness.report.view import dig
 NAME = "report.html"
 _HEAD = 400_000  # bytes in which a page's head ends, style sheet and all
 _NAMED = re.compile(r'<meta name="firstsight-run" content="([0-9a-f]{16})">')
-_MACHINE = re.compile(r"-\d+bit$")  # pytest-benchmark's folder for a kind of machine: Linux-CPython-3.11-64bit
 
 
 def identity(run: Run) -> str:
@@ -31,8 +30,7 @@ def report_of(run: Run) -> Path | None:
     if run.path is None:
         return None
     folder = run.path.parent
-    places = (folder, folder.parent) if _MACHINE.search(folder.resolve().name) else (folder,)
-    return next((place / NAME for place in places if _names(place / NAME) == identity(run)), None)
+    return next((place / NAME for place in (folder, folder.parent) if _names(place / NAME) == identity(run)), None)
 
 
 def link(file: Path, seen_from: Path) -> str:

@@ -12,7 +12,7 @@ from harness.errors import oneline
 from harness.report import figures
 from harness.report.across import Across
 from harness.report.beside import identity
-from harness.report.between import Between
+from harness.report.between import Between, Ratio
 from harness.report.sections import Cell
 from harness.report.summary import Summary
 
@@ -66,17 +66,21 @@ def _table(found: Across) -> str:
     body: list[str] = []
     for place, one in enumerate(runs, 1):
         if several:
-            title = f"Run {place}: {', '.join(one.origin)}"
+            title = oneline(f"Run {place}: {one.name}", 60)
             body += [r"\midrule"] * (place > 1)
-            body.append(rf"\multicolumn{{{len(units) + 1}}}{{@{{}}l}}{{\textit{{{escaped(title, 200)}}}}} \\")
+            body.append(rf"\multicolumn{{{len(units) + 1}}}{{@{{}}l}}{{\textit{{{escaped(title)}}}}} \\")
         for row in one.table.rows:
             name = escaped(row.name, 60) + (r"\ensuremath{^\dagger}" if row.control else "")
             name = rf"\textbf{{{name}}}" if row.shipped else name
             body += _pair(name, [_cell(cell, unit) for cell, unit in zip(row.cells, units, strict=True)])
     said = " ".join(
         [
-            *(escaped(". ".join((*one.origin, *one.basis))) + "." for one in runs if not several),
-            *(escaped(f"Run {place}: {'; '.join(one.basis)}.") for place, one in enumerate(runs, 1) if several),
+            *(escaped(f"Measured: {'; '.join((', '.join(one.origin), *one.basis))}.") for one in runs if not several),
+            *(
+                escaped(f"Run {place}: {'; '.join((', '.join(one.origin[1:]), *one.basis))}.")
+                for place, one in enumerate(runs, 1)
+                if several
+            ),
             r"In brackets 95\,\% intervals. Bold: the one to ship.",
             *([r"\ensuremath{^\dagger}: a control, never shipped."] if controls else []),
             *(escaped(f"{heading}: {how}.", 200) for heading, how in runs[0].ways),
@@ -91,17 +95,20 @@ def _ratios(found: Across, held: Between) -> str:
     body: list[str] = []
     for variant in held.variants:
         rows = [held.of(variant, metric) for metric in figures.COLUMNS]
-        cells = [
-            ("--", "") if one is None else (escaped(one.value), f"({escaped(one.interval)})" if one.interval else "")
-            for one in rows
-        ]
+        cells = [("--", "") if one is None else _ratio(one) for one in rows]
         body += _pair(escaped(variant, 60), cells)
     headings = [figures.metric(name).heading for name in figures.COLUMNS]
     caption = (
-        f"Run {held.later + 1} against run {held.earlier + 1}: ratios, of shares differences in points; "
+        f"Run {held.later + 1} against run {held.earlier + 1}: ratios, of shares differences; "
         r"in brackets 95\,\% intervals."
     )
-    return _float(caption, _label(found, f"{held.later + 1}-{held.earlier + 1}"), headings, [""] * len(headings), body)
+    units = ["pt" if figures.metric(name).kind == "share" else "" for name in figures.COLUMNS]
+    return _float(caption, _label(found, f"{held.later + 1}-{held.earlier + 1}"), headings, units, body)
+
+
+def _ratio(one: Ratio) -> tuple[str, str]:
+    value, interval = one.value.removesuffix(" pt"), one.interval.removesuffix(" pt")
+    return escaped(value), f"({escaped(interval)})" if interval else ""
 
 
 def _float(caption: str, label: str, headings: Sequence[str], units: Sequence[str], body: Sequence[str]) -> str:
@@ -132,6 +139,7 @@ def _pair(name: str, cells: Sequence[tuple[str, str]]) -> Iterator[str]:
     if any(interval for _, interval in cells):
         small = [rf"{{\scriptsize {interval}}}" if interval else "" for _, interval in cells]
         yield rf" & {' & '.join(small)} \\"
+    yield r"\addlinespace[1pt]"
 
 
 def _cell(cell: Cell, unit: str) -> tuple[str, str]:
