@@ -22,6 +22,7 @@ from harness.errors import ResourceError, oneline
 from harness.record import Run
 from harness.report import charts, figures, provenance, sections
 from harness.report.beside import identity
+from harness.report.charts import download
 from harness.report.compare import speed
 from harness.report.cost import cost
 from harness.report.edge import edge
@@ -46,7 +47,7 @@ _GAIN = (
     "Shown",
 )
 _HERE = Path(__file__).parent / "templates"
-_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
+_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|GB|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
 def render(run: Run, earlier: Sequence[Run] = ()) -> str:
@@ -75,6 +76,10 @@ def render(run: Run, earlier: Sequence[Run] = ()) -> str:
         budgets=budgets,
         pareto=charts.pareto(run, verdict),
         stages=where_time_goes(views),
+        stage_bars=charts.stage_bars(run),
+        memory_parts=charts.waterfall(run),
+        frames=charts.frames(run),
+        calibration=charts.calibration(run),
         panels=charts.distributions(run),
         history=charts.history(past) if past else (),
         sweep=sweep(views),
@@ -150,5 +155,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["nb"] = unbroken
+    environment.filters.update(
+        nb=unbroken, svg_uri=download.svg_uri, csv_uri=download.csv_uri, file_name=download.file_name
+    )
     return environment
