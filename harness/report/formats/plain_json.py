@@ -54,12 +54,20 @@ def _run(one: Summary) -> dict[str, Any]:
         },
         "variants": [_variant(one, view) for view in one.views],
         "gain": [_gain(comparison) for comparison in gain(one.run).comparisons],
-        "charts": [
-            {"id": chart.id, "title": chart.title, "says": chart.says, "header": list(chart.header),
-             "rows": [list(row) for row in chart.rows]}
-            for chart in charts.charts_of(one.run)
-        ],
-    }  # fmt: skip
+        "charts": [_chart(chart) for chart in charts.charts_of(one.run)],
+    }
+
+
+def _chart(chart: charts.Chart) -> dict[str, Any]:
+    """With its figures as plain numbers where the chart has them, else as the page's table words them."""
+    header, rows = (chart.header, chart.rows) if chart.data is None else (chart.data.header, chart.data.rows)
+    return {
+        "id": chart.id,
+        "title": chart.title,
+        "says": chart.says,
+        "header": list(header),
+        "rows": [[_finite(cell) if isinstance(cell, float) else cell for cell in row] for row in rows],
+    }
 
 
 def _variant(one: Summary, view: VariantView) -> dict[str, Any]:

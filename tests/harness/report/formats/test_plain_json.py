@@ -37,7 +37,9 @@ def test_a_program_reads_the_verdict_and_every_figure(sample: Run) -> None:
     measured = {name for record in variants["int8"]["records"] for name in record["measurements"]}
     assert {"ttft", "ttft_p99", "memory_decode", "kappa"} <= measured
     assert "samples" not in json.dumps(whole)
-    assert {chart["id"] for chart in run["charts"]} >= {"pareto"}
+    pareto = next(chart for chart in run["charts"] if chart["id"] == "pareto")
+    assert pareto["header"][:3] == ["Variant", "TTFT (ms)", "TTFT, low (ms)"]
+    assert pareto["rows"][0][:2] == ["baseline", pytest.approx(5.11, abs=0.01)]
 
 
 def test_the_same_records_give_the_same_bytes_wherever_they_lie(sample: Run) -> None:
