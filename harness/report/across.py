@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from harness.errors import UsageError, oneline
+from harness.errors import RecordError, UsageError, oneline
 from harness.record import Run
 from harness.report import figures
 from harness.report.between import Between, between
@@ -41,15 +41,24 @@ class Across:
 
 
 def gather(runs: Sequence[Run], across: Set[str] = frozenset()) -> Across:
-    """The runs in brief, each held against an earlier one of its pair. UsageError where one is given twice."""
+    """The runs in brief, each held against an earlier one of its pair. UsageError where one is given twice,
+    RecordError naming the file whose details are malformed.
+    """
     ordered = sorted(runs, key=lambda run: (run.datetime, str(run.path)))
     for place, run in enumerate(ordered):
         for other in ordered[:place]:
             if _same(run, other):
                 shown = " and ".join(oneline(one.path or "a run without file", 200) for one in (other, run))
                 raise UsageError(f"{shown}: the same run given twice; give each once")
-    brief = sorted((summarise(run) for run in ordered), key=lambda one: (one.pair, one.device, one.run.datetime))
+    brief = sorted((_brief(run) for run in ordered), key=lambda one: (one.pair, one.device, one.run.datetime))
     return Across(tuple(brief), between(tuple(brief), across))
+
+
+def _brief(run: Run) -> Summary:
+    try:
+        return summarise(run)
+    except RecordError as error:  # of several, which
+        raise error if run.path is None else RecordError(f"{oneline(run.path, 200)}: {error}") from None
 
 
 def _same(run: Run, other: Run) -> bool:

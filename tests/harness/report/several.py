@@ -1,6 +1,7 @@
 """Runs beside the synthetic one: of another commit, another device, another pair; and hostile ones."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from harness.record import Run
@@ -36,9 +37,12 @@ def of_pair(run: Run, **pair: Any) -> Run:
     return replace(run, environment={**run.environment, "pair": {**told, **pair}})
 
 
-def poisoned(text: str, run: Run | None = None) -> Run:
+_sample = cache(sample_run)
+
+
+def poisoned(text: str) -> Run:
     """A run whose every name and text is hostile."""
-    run = run or sample_run()
+    run = _sample()
     told: Any = dict(run.environment)
     told["pair"] = {**told["pair"], "name": text, "description": text}
     told["device"] = {**told["device"], "name": text}
