@@ -1,25 +1,16 @@
-"""GitHub-flavoured Markdown for a pull request: verdict, table, what it was measured on.
-
-Whatever a record holds is shown as it is: no HTML, no cell border, no emphasis, no link, no mention, no reference to an
-issue. A backslash keeps Markdown from reading a character; GitHub looks for mentions, addresses and references in the
-text that is left, so a word joiner (U+2060, without width) stands behind what begins or ends one.
+"""GitHub-flavoured Markdown for a pull request: verdict, table, what it was measured on. Whatever a record holds is
+shown, and does nothing (`harness/report/marked.py`).
 """
 
-import html
-import re
 from collections.abc import Iterator, Sequence
 
-from harness.errors import oneline
 from harness.report import figures
 from harness.report.across import Across
 from harness.report.between import Between
+from harness.report.marked import escaped
 from harness.report.sections import Cell
 from harness.report.summary import Summary
 
-_JOINER = "\N{WORD JOINER}"
-_READ = frozenset("\\`*_[]#|~!$")  # what Markdown reads within a line; <, > and & are HTML's
-_BEGINS = re.compile(r"[-+=]|\d+(?=[.)](?:\s|$))")  # and where a line begins
-_STARTS = re.compile(r"(?<=[@#])(?=\w)|(?<=\bwww)(?=\.)|(?<=:)(?=//)|(?<=\bgh-)(?=\d)", re.IGNORECASE)
 _LEGEND = (
     "Medians and shares with 95 % intervals; then against baseline of the same run. "
     "✓ meets its budget, ✗ misses it, ? cannot be told."
@@ -46,19 +37,6 @@ def render(found: Across) -> str:
     for held in found.between:
         lines += ["", *_between(held)]
     return "\n".join(lines).encode("utf-8", "replace").decode("utf-8") + "\n"
-
-
-def escaped(text: object, limit: int = 1000) -> str:
-    """Text that GitHub shows as it is, on one line."""
-    plain = oneline(text, limit)
-    begun = _BEGINS.match(plain)
-    at = -1 if begun is None else begun.start() if plain[0] in "-+=" else begun.end()
-    joined = {found.start() for found in _STARTS.finditer(plain)}
-    made = []
-    for place, c in enumerate(plain):
-        mark = f"\\{c}" if c in _READ or place == at else html.escape(c, quote=False)
-        made.append(f"{_JOINER}{mark}" if place in joined else mark)
-    return "".join(made)
 
 
 def _origin(one: Summary) -> str:

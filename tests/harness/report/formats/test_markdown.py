@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.record import Run
 from harness.report.across import gather
-from harness.report.formats.markdown import escaped, render
+from harness.report.formats.markdown import render
+from harness.report.marked import escaped
 from tests.harness.report.several import EVIL, of_commit, of_device, poisoned
 
 markdown_it = pytest.importorskip("markdown_it", reason="no markdown-it-py: pip install markdown-it-py")
