@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from harness.record import Run
-from harness.report.between import Between, between
+from harness.report.between import Between, Ratio, between
 from harness.report.summary import summarise
+from harness.stats import Estimate
 from tests.harness.gate.made import answers, elsewhere, latency, memory, run
 
 GPU = {"kind": "cuda", "name": "NVIDIA H100", "driver": "575.1", "memory_mb": 80000}
@@ -91,3 +92,19 @@ def test_why_a_row_cannot_be_told_is_said_once() -> None:
     assert {row.words for row in told.rows} == {"cannot be told"}
     assert len(told.doubts) == 1
     assert "1 process in A and 1 process in B" in told.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "estimate", "words"),
+    [
+        ("itl", (0.99, 0.96, 1.04), "the same"),
+        ("itl", (0.94, 0.88, 1.01), "no worse"),  # the gate asks only that the worse end is near
+        ("memory_peak", (1.001, None, None), "the same"),
+        ("agreement", (0.0, 0.0, 0.0), "the same"),
+        ("agreement", (0.02, -0.01, 0.05), "no worse"),
+    ],
+)
+def test_the_same_is_said_only_where_both_ends_are_near(
+    metric: str, estimate: tuple[float, float | None, float | None], words: str
+) -> None:
+    assert Ratio("int8", metric, Estimate(*estimate), "same", "").words == words
