@@ -1,5 +1,6 @@
-"""firstsight distill | sweep | finetune | report | compare | data | plan: the parts of `pytest suites`, outside pytest;
-submit | status | ready | merge (harness/cluster_commands.py): all of it on a cluster; doctor (harness/doctor/).
+"""firstsight distill | sweep | finetune | compare | data | plan: the parts of `pytest suites`, outside pytest; report
+(harness/report_commands.py); submit | status | ready | merge (harness/cluster_commands.py): all of it on a cluster;
+doctor (harness/doctor/).
 
 Bad input is one line and exit code 2; Ctrl-C is exit code 130 and loses nothing that was made; SIGTERM and SIGUSR1, as
 a scheduler sends them, save and exit with 75: the same command goes on.
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster_commands import add_commands
+from harness import cluster_commands, report_commands
 from harness.distill.stopping import REQUEUE_CODE, Requeue, requeued_on_signal
 from harness.doctor.command import add_command as add_doctor
 from harness.errors import FirstSightError, UsageError, oneline
@@ -35,6 +36,7 @@ EPILOG = """examples:
   firstsight data check egothink:/data/EgoThink     read and decode all of a dataset
   firstsight plan --pair egogpt-qwen2vl --vram 24GB what will fit, without loading anything
   firstsight sweep --pair tiny --temperatures 1,2,3 --alphas 0,0.3,0.7,1
+  firstsight report results/tiny/cpu --format md    the same for a pull request; json, latex, png, badge
   firstsight compare results/tiny/cpu               did the last run get worse than the one before?
   firstsight submit --pair tiny --dry-run           the same as SLURM jobs; firstsight status follows them
   firstsight doctor                                 what would not work on this machine, and the remedy
@@ -129,10 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     finetune.add_argument("--learning-rate", type=float, help="peak learning rate (default: the recipe's)")
     finetune.set_defaults(run=_finetune)
 
-    report = commands.add_parser("report", help="render the report from a record", epilog=EPILOG.splitlines()[4])
-    report.add_argument("run_path", metavar="RECORD", type=Path, help="a run's JSON, or a folder (its newest run)")
-    report.add_argument("--out", type=Path, help="where to write (default: report.html beside the record)")
-    report.set_defaults(run=_report)
+    report_commands.add_commands(commands)
 
     compare = commands.add_parser(
         "compare",
@@ -191,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON, bytes and counts as numbers")
     plan.set_defaults(run=_plan)
 
-    add_commands(commands, _data_options)
+    cluster_commands.add_commands(commands, _data_options)
     add_doctor(commands, _data_options)
     return parser
 
@@ -313,24 +312,6 @@ def _finetune(options: argparse.Namespace) -> int:
     )
     best = max(point["val_agreement"] for point in weights.meta["curve"])
     print(f"{options.side} fine-tuned: val accuracy {best:.1%}, {weights.meta['seconds']:.0f} s, {weights.folder}")
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from harness.gate.storage import runs_below, storage_of
-    from harness.record import load_run
-    from harness.report import page, table
-
-    run = load_run(options.run_path)
-    storage = options.run_path if options.run_path.is_dir() else storage_of(run)
-    stored = runs_below(storage, newest=60) if storage else None
-    assert run.path is not None
-    beside = options.run_path if options.run_path.is_dir() else run.path.parent
-    path = page.write(run, options.out or beside / "report.html", stored.runs if stored else ())
-    print(table.render(run))
-    for line in stored.skipped if stored else ():
-        print(line)
-    print(f"\nreport: {path}\nrecord: {run.path}")
     return 0
 
 

@@ -23,6 +23,7 @@ LAYERS = (
         "harness.cli",
         "harness.cluster_commands",
         "harness.doctor",
+        "harness.report_commands",
         "harness.doorway",
         "harness.options",
         "harness.progress",

@@ -3,7 +3,6 @@
 print(render(compare(before, after), "text"))
 """
 
-import html
 import json
 import math
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from harness.gate.judge import Judged, Verdict
 from harness.gate.noise import size_words
 from harness.record import Run
 from harness.report import figures
+from harness.report.marked import escaped
 from harness.report.view import dig
 
 Format = Literal["text", "json", "md"]
@@ -31,13 +31,13 @@ def render(compared: Comparison, format: Format = "text") -> str:
     lines = [run_words("A", compared.a), run_words("B", compared.b), *compared.notes, compared.floor.words()]
     if format == "md":
         table = tabulate(
-            [[_marked(cell) for cell in row] for row in _table(compared)],
+            [[escaped(cell) for cell in row] for row in _table(compared)],
             headers=_HEADINGS,
             tablefmt="github",
             disable_numparse=True,
         )
-        said = [f"- {_marked(line)}" for line in (*lines, *sentences(compared))]
-        return "\n".join([f"**{_marked(summary(compared))}**", "", table, "", *said])
+        said = [f"- {escaped(line)}" for line in (*lines, *sentences(compared))]
+        return "\n".join([f"**{escaped(summary(compared))}**", "", table, "", *said])
     table = tabulate(_table(compared), headers=_HEADINGS, tablefmt="simple", disable_numparse=True)
     return "\n".join([*(oneline(line, 600) for line in lines), "", table, "", *sentences(compared), summary(compared)])
 
@@ -178,9 +178,3 @@ def _run_json(run: Run) -> dict[str, Any]:
         "datetime": run.datetime,
         "file": None if run.path is None else str(run.path),
     }
-
-
-def _marked(text: Any) -> str:
-    """Text that a Markdown table or list shows as it is: no HTML, no cell border, no link, no emphasis."""
-    safe = html.escape(oneline(text, 600), quote=False)
-    return "".join(f"\\{c}" if c in "\\|`*_[]#~@!" else c for c in safe)

@@ -106,7 +106,8 @@ def correctness(answers: Answers) -> NDArray[np.bool_]:
 def items_in_detail(answers: Answers, teachers: Answers, asked: bool = True) -> list[dict[str, Any]]:
     """One plain row an item, so that paired tests can be run from the record alone.
 
-    With `asked`, also what was asked, gold and the teacher's answer: once a run is enough.
+    With `asked`, also what was asked, gold and the teacher's answer: once a run is enough. `sure`: the probability of
+    the answer that was given.
     """
     return [
         {
@@ -114,13 +115,22 @@ def items_in_detail(answers: Answers, teachers: Answers, asked: bool = True) -> 
             "clip": item.clip.id,
             "type": item.type,
             **({"question": item.prompt, "gold": item.gold, "teacher": theirs} if asked else {}),
+            **({"teacher_sure": _digits(theirs_sure)} if asked else {}),
             "answer": text,
+            "sure": _digits(sure),
             "agrees": is_same(text, theirs),
             "correct": is_correct(item, text),
             "multiple_choice": bool(item.options),
         }
-        for item, text, theirs in zip(answers.items, answers.texts, teachers.texts, strict=True)
+        for item, text, theirs, sure, theirs_sure in zip(
+            answers.items, answers.texts, teachers.texts, answers.sure, teachers.sure, strict=True
+        )
     ]
+
+
+def _digits(probability: float) -> float:
+    """Four significant ones: a record holds thousands."""
+    return float(f"{probability:.4g}")
 
 
 def flips_in_detail(answers: Answers, teachers: Answers, most: int = FLIPS_KEPT) -> list[dict[str, Any]]:

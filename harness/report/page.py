@@ -23,6 +23,8 @@ from markupsafe import Markup
 from harness.errors import ResourceError, oneline
 from harness.record import Run
 from harness.report import charts, figures, provenance, sections
+from harness.report.beside import identity
+from harness.report.charts import download
 from harness.report.compare import speed
 from harness.report.cost import cost
 from harness.report.counterfactual import what_would_change
@@ -54,7 +56,7 @@ _GAIN = (
 )
 FLIPS = "flips.json"
 _HERE = Path(__file__).parent / "templates"
-_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|J|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
+_UNIT = re.compile(r"(?<=[\d–]) (?=(?:%|ms|MB|GB|J|pt|s|W|\d{3})(?![\w]))|(?<=(?:least|.most)) (?=\d)")
 
 
 def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> str:
@@ -64,10 +66,9 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
     chosen = next((view for view in views if view.name == verdict.ship), None)
     students = [view for view in views if view.items and view.name != "baseline" and not view.control]
     past = history(run, earlier)
-    css = "".join(file.read_text(encoding="utf-8") for file in sorted((_HERE / "css").glob("*.css")))
-    page = _template().render(
-        css=Markup(css),
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+    page = template("report.html.j2").render(
+        **style(),
+        identity=identity(run),
         pair=dig(run.pair, "name"),
         description=dig(run.pair, "description"),
         device=dig(run.environment, "device", "name"),
@@ -85,6 +86,10 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         budgets=budgets,
         pareto=charts.pareto(run, verdict),
         stages=where_time_goes(views),
+        stage_bars=charts.stage_bars(run),
+        memory_parts=charts.waterfall(run),
+        frames=charts.frames(run),
+        calibration=charts.calibration(run),
         panels=charts.distributions(run),
         history=charts.history(past) if past else (),
         sweep=sweep(views),
@@ -152,6 +157,17 @@ def unbroken(text: object) -> str:
     return _UNIT.sub("\N{NO-BREAK SPACE}", str(text))
 
 
+def style() -> dict[str, Markup | str]:
+    """What every page's head needs: the style sheet, and its digest for the page's policy."""
+    css = "".join(file.read_text(encoding="utf-8") for file in sorted((_HERE / "css").glob("*.css")))
+    return {"css": Markup(css), "css_hash": base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()}
+
+
+def template(name: str) -> Template:
+    """A page's template, escaping whatever is put into it."""
+    return _environment().get_template(name)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -161,9 +177,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["nb"] = unbroken
+    environment.filters.update(
+        nb=unbroken, svg_uri=download.svg_uri, csv_uri=download.csv_uri, file_name=download.file_name
+    )
     return environment
-
-
-def _template() -> Template:
-    return _environment().get_template("report.html.j2")

@@ -83,7 +83,7 @@ def where_time_goes(views: tuple[VariantView, ...]) -> WhereTimeGoes | None:
         rows = [(label, _cells(view, label, metric, stage, floors, gaps)) for label, metric, stage in shown]
         tables.append(StageTable(view.name, tuple(rows)))
     headings = (*TIMED, *HELD) if floors else TIMED
-    return WhereTimeGoes(_headline(timed[0]), headings, tuple(tables), gaps.told())
+    return WhereTimeGoes(workload_of(timed[0]), headings, tuple(tables), gaps.told())
 
 
 def sweep(views: tuple[VariantView, ...]) -> Sweep | None:
@@ -164,7 +164,7 @@ def _light(light: Measurement | None) -> tuple[str, str]:
     return figures.shown(light), figures.interval(light)
 
 
-def _headline(view: VariantView) -> str:
+def workload_of(view: VariantView) -> str:
     """The workload that `view.get` reads."""
     batch = min(view.batches(), default=None)
     for record in view.records:

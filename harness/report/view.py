@@ -34,6 +34,7 @@ class Item:
     type: str
     agrees: bool
     correct: bool
+    sure: float | None = None  # the probability that it gave its own answer; records of before do not say
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ def _item(raw: JSON, where: str) -> Item:
         type=_text(row, "type", where),
         agrees=_flag(row, "agrees", where),
         correct=_flag(row, "correct", where),
+        sure=_chance(row, "sure", where),
     )
 
 
@@ -280,6 +282,13 @@ def _number(row: Mapping[str, JSON], name: str, where: str) -> float | None:
     if raw is not None and (isinstance(raw, bool) or not isinstance(raw, (int, float))):
         raise RecordError(f"{where}: {name} must be a number or null, not {type(raw).__name__}")
     return None if raw is None else float(raw)
+
+
+def _chance(row: Mapping[str, JSON], name: str, where: str) -> float | None:
+    found = _number(row, name, where)
+    if found is not None and not 0 <= found <= 1:
+        raise RecordError(f"{where}: {name} must be a probability, from 0 to 1, not {found}")
+    return found
 
 
 def _graded(row: Mapping[str, JSON], whose: str, where: str) -> bool:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from harness.record import Run
 from harness.report import figures
+from harness.report.charts.data import Cell, Data
 from harness.report.charts.svg import HUES, NARROW, Canvas, Chart, clipped, element, text_width, ticks
 from harness.report.view import variants
 
@@ -75,15 +76,18 @@ def _panel(metric: str, batch: int, rows: list[Row], unit: str) -> Chart:
         _draw(f"{metric}-{batch}-{size[0]}", title, says, rows, unit, edge, width)
         for size, width in (("wide", PANEL), ("narrow", NARROW))
     ]
-    header = ("Variant", "rounds", "min", "p25", "p50", "p75", "p90", "p99", "max", "unit")
+    named = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}
     table = tuple(
         (
             row.name,
             figures.count(len(row.rounds)),
-            *(figures.digits(row.quantile(q)) for q in (0, 0.25, 0.5, 0.75, 0.9, 0.99, 1)),
+            *(figures.digits(row.quantile(q)) for q in named.values()),
             unit,
         )
         for row in rows
+    )
+    cells: tuple[tuple[Cell, ...], ...] = tuple(
+        (row.name, len(row.rounds), *(row.quantile(q) for q in named.values())) for row in rows
     )
     return Chart(
         f"{metric}-{batch}",
@@ -91,9 +95,10 @@ def _panel(metric: str, batch: int, rows: list[Row], unit: str) -> Chart:
         says,
         drawn[0].svg("wide"),
         drawn[1].svg("narrow"),
-        header,
+        ("Variant", "rounds", *named, "unit"),
         table,
         note.strip(),
+        Data(("Variant", "Rounds", *(f"{place} ({unit})" for place in named)), cells),
     )
 
 

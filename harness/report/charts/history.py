@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.record import Measurement
 from harness.report import figures
+from harness.report.charts.data import Data, bounds, heads, share_heads
 from harness.report.charts.svg import HUES, NARROW, WIDE, Box, Canvas, Chart, clipped, text_width
 from harness.report.history import History, Panel, Series
 
@@ -48,7 +49,21 @@ def _chart(shown: History, panel: Panel) -> Chart:
         header,
         rows,
         " ".join(filter(None, (note, shown.note))),
+        _data(shown, panel),
     )
+
+
+def _data(shown: History, panel: Panel) -> Data:
+    """A row a run and variant."""
+    known = [
+        (label, one.variant, point)
+        for one in panel.series
+        for label, point in zip(shown.labels, one.points, strict=True)
+        if point is not None
+    ]
+    name, unit = figures.metric(panel.metric), next((point.unit for *_, point in known), "1")
+    told = share_heads(name.heading) if name.kind == "share" else heads(name.heading, unit)
+    return Data(("Run", "Variant", *told), tuple((label, variant, *bounds(point)) for label, variant, point in known))
 
 
 def _cell(point: Measurement | None) -> str:

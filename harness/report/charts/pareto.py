@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from harness.record import Measurement, Run
 from harness.report import figures
+from harness.report.charts.data import Data, bounds, heads, share_heads
 from harness.report.charts.svg import (
     FONT,
     HUES,
@@ -63,11 +64,11 @@ def pareto(run: Run, verdict: Verdict) -> Chart | None:
     absent = [view.name for view in views if view.name not in {mark.name for mark in marks}]
     has_area = all(mark.size.value for mark in marks)
     note = (
-        f"Area: {figures.metric(sized).words}."
+        f"Area: {figures.metric(sized).words}, {_from_to(marks)}."
         if has_area
         else "Areas are equal: neither memory nor size is known of all."
     )
-    note += " Whiskers: 95 % intervals. Grey: another is no worse in either and surely better in one."
+    note += " Whiskers: 95 % intervals. Grey and dashed: another is no worse in either and surely better in one."
     note += " The second ring marks the one to ship." if verdict.ship else ""
     if absent:
         note += f" Not drawn, for want of a TTFT or an agreement: {figures.listed(absent)}."
@@ -86,7 +87,17 @@ def pareto(run: Run, verdict: Verdict) -> Chart | None:
          figures.shown(m.size), m.beaten_by or "none")
         for m in marks
     )  # fmt: skip
-    return Chart("pareto", TITLE, says, drawn[0].svg("wide"), drawn[1].svg("narrow"), header, rows, note)
+    data = Data(
+        ("Variant", *heads("TTFT", "ms"), *share_heads("Agreement"), heads(figures.metric(sized).heading, "MB")[0],
+         "Beaten by"),
+        tuple((m.name, *bounds(m.x), *bounds(m.y), m.size.value, m.beaten_by) for m in marks),
+    )  # fmt: skip
+    return Chart("pareto", TITLE, says, drawn[0].svg("wide"), drawn[1].svg("narrow"), header, rows, note, data)
+
+
+def _from_to(marks: list[Mark]) -> str:
+    low, high = (of(marks, key=lambda mark: mark.size.value or 0.0).size for of in (min, max))
+    return f"from {figures.shown(low)} to {figures.shown(high)}" if low.value != high.value else figures.shown(low)
 
 
 def _beater(
@@ -161,7 +172,7 @@ def _draw(
         if mark.name == ship:
             radius += 3
             canvas.add("circle", cx=x, cy=y, r=radius, class_="shipped-ring")
-        _label(canvas, mark, radius, (x, y), taken, inside)
+        _label(canvas, mark, radius, (x, y), (taken, inside, wide))
     return canvas
 
 
@@ -174,9 +185,15 @@ def _mark(canvas: Canvas, mark: Mark, radius: float, x_of: Axis, y_of: Axis) -> 
     canvas.add("circle", cx=x, cy=y, r=3.2, class_=f"dot {kind}")
 
 
-def _label(canvas: Canvas, mark: Mark, radius: float, at: tuple[float, float], taken: list[Box], inside: Box) -> None:
+def _label(
+    canvas: Canvas, mark: Mark, radius: float, at: tuple[float, float], room: tuple[list[Box], Box, bool]
+) -> None:
+    """Name, figures and, where there is room, what its area says."""
+    taken, inside, wide = room
     name = clipped(mark.name, 170)
-    facts = f"{figures.percent(mark.at[1])}, {figures.shown(mark.x)}"
+    facts = ", ".join(
+        [figures.percent(mark.at[1]), figures.shown(mark.x), *([figures.shown(mark.size)] if wide else [])]
+    )
     size = max(text_width(name) * 1.06, text_width(facts, 11)), FONT + 17.0
     box, leader = place(at, radius, size, taken, inside)
     taken.append(box)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
+from harness.report.charts.data import Data
+
 FONT = 12  # px; charts are shown at their own size, so this is the size a reader sees
 NARROW, WIDE = 328, 1056
 # candidate hues that the page defines; a shape or a direct label always tells the same
@@ -16,7 +18,7 @@ HUES = 8
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure of the page."""
+    """One figure of the page; `data`: its figures as plain numbers, else the rows are what a CSV holds."""
 
     id: str
     title: str
@@ -26,6 +28,14 @@ class Chart:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    data: Data | None = None
+
+
+@dataclass(frozen=True)
+class NoChart:
+    """Why a figure is not there."""
+
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 from harness.record import Run
 from harness.report import figures
+from harness.report.charts.data import Cell, Data
 from harness.report.charts.svg import HUES, NARROW, WIDE, Canvas, Chart, clipped, spread, text_width, ticks
 from harness.report.view import VariantView, variants
 
+_MOST_ROWS = 200  # of a CSV, which the page carries
 Line = tuple[str, int, list[tuple[float, float]], int | None]  # name, hue, points, best step
 
 
@@ -49,10 +51,8 @@ def _line(view: VariantView, field: str, hue: int) -> Line | None:
 
 def _chart(id: str, title: str, says: str, lines: list[Line], share: bool) -> Chart:
     drawn = [_draw(f"{id}-{size}", title, says, lines, share, size == "w") for size in ("w", "n")]
-    steps = sorted({x for _, _, points, _ in lines for x, _ in points})
-    most = 40  # a table for reading; every step is in the run's JSON
-    if len(steps) > most:
-        steps = [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+    every = sorted({x for _, _, points, _ in lines for x, _ in points})
+    steps = _thinned(every, 40)  # a table for reading; every step is in the run's JSON
     known = [dict(points) for _, _, points, _ in lines]
     rows = tuple(
         (
@@ -75,7 +75,23 @@ def _chart(id: str, title: str, says: str, lines: list[Line], share: bool) -> Ch
         ("Step", *(line[0] for line in lines)),
         rows,
         note,
+        _data(lines, _thinned(every, _MOST_ROWS), share),
     )
+
+
+def _thinned(steps: list[float], most: int) -> list[float]:
+    """At most so many of them, evenly spaced, the first and the last among them."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
+
+
+def _data(lines: list[Line], steps: list[float], share: bool) -> Data:
+    unit = "agreement, 0 to 1" if share else "loss"
+    cells: list[tuple[Cell, ...]] = [
+        (int(step), *(dict(points).get(step) for _, _, points, _ in lines)) for step in steps
+    ]
+    return Data(("Optimizer step", *(f"{name} ({unit})" for name, *_ in lines)), tuple(cells))
 
 
 def _draw(id: str, title: str, says: str, lines: list[Line], share: bool, wide: bool) -> Canvas:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.record import Run
 from harness.report import page
-from tests.harness.report.sample import sample_run
+from tests.harness.report.sample import sample_run, whole_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -43,6 +43,18 @@ def html(sample: Run) -> str:
 def report(sample: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the synthetic run as a file."""
     return page.write(sample, tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="session")
+def whole() -> Run:
+    """The sample run with stages, floors and a sweep of frames as well."""
+    return whole_run()
+
+
+@pytest.fixture(scope="session")
+def whole_report(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its page as a file."""
+    return page.write(whole, tmp_path_factory.mktemp("whole") / "report.html")
 
 
 @pytest.fixture(scope="session")

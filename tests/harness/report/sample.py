@@ -40,6 +40,8 @@ SHAPE: dict[str, tuple[float, float | None, float, float, float]] = {
     "finetuned": (0.60, None, 0, 0, 0),
     "hard-labels": (0.845, None, 0, 0, 0),
 }
+CARD_MB = {"baseline": 15_950.0, "int8": 8_700.0, "distilled": 4_420.0, "distilled-int8": 2_690.0}  # weights
+RAISES = "by how much it raises the peak, after all before it"
 BUDGETS: dict[str, Any] = {
     "agreement": 0.75,
     "accuracy": None,
@@ -107,7 +109,7 @@ def answers(variant: str, asked: list[dict[str, Any]], seed: int = 0) -> list[di
     rate, found = SHAPE[variant][0], []
     mood = random.Random(f"clips {seed}")
     easy = {clip: mood.uniform(-0.12, 0.12) for clip in sorted({q["clip"] for q in asked})}
-    dice = random.Random(f"{variant} {seed}")
+    dice, surety = random.Random(f"{variant} {seed}"), random.Random(f"{variant} {seed} sure")
     for q in asked:
         hard = (
             0.0
@@ -117,7 +119,7 @@ def answers(variant: str, asked: list[dict[str, Any]], seed: int = 0) -> list[di
         same = rate == 1.0 or dice.random() < rate + hard
         answer = q["teacher"] if same else dice.choice([o for o in q["options"] if o != q["teacher"]])
         found.append({**q, "answer": answer, "agrees": answer == q["teacher"], "correct": answer == q["gold"]})
-    return found
+    return [{**row, "sure": round(surety.betavariate(*((9, 1.2) if row["agrees"] else (3, 2))), 4)} for row in found]
 
 
 def agreement(variant: str, asked: list[dict[str, Any]]) -> Record:
@@ -247,7 +249,64 @@ def memory(variant: str) -> Record:
         for phase, less in (("libraries", 160), ("load", 60), ("prefill", 20), ("decode", 5), ("peak", 0))
     ]
     made.append(Measurement("weights", weights, "MB", 1, None, None, False, "bytes of parameters, buffers and scales"))
+    parts = {"context": peak - 22.5, "weights": 8.4, "vision": 12.1, "kv_cache": 0.05, "activations": 1.95}
+    made += [_part(step, size) for step, size in parts.items()]
+    told = "resident memory does not tell what is in use from what is only held"
+    made.append(Measurement("waterfall_slack", None, "MB", 0, None, None, False, RAISES, absent=told))
     return Record("synthetic", variant, "vram", {"batch": 1, "frames": 4}, tuple(made), True, (), _digests(variant), {})
+
+
+def on_a_card(variant: str) -> Record:
+    """As `memory`, of a card: sizes of a real pair, with what the allocator holds and does not use."""
+    weights, others = (
+        CARD_MB[variant],
+        {"context": 520, "vision": 1310, "kv_cache": 212, "activations": 640, "slack": 448},
+    )
+    peak = weights + sum(others.values())
+    made = [Measurement("memory_peak", peak, "MB", 1, None, None, False, "memory of this process by NVML")]
+    made.append(Measurement("weights", weights, "MB", 1, None, None, False, "bytes of parameters, buffers and scales"))
+    made += [_part(step, others.get(step, weights)) for step in ("context", "weights", *list(others)[1:])]
+    return Record("synthetic", variant, "vram", {"batch": 1, "frames": 4}, tuple(made), True, (), _digests(variant), {})
+
+
+def stages(variant: str, frames: int = 4, held: bool = True) -> Record:
+    """Each stage at the headline's batch and tokens, with its floor and share of the speed of light where `held`."""
+    _, first, between, _, _ = SHAPE[variant]
+    assert first is not None
+    made = []
+    grown = 0.35 + 0.65 * frames / 4
+    for name, median, floor in (
+        ("media", 1.2, None), ("prepare", 0.11 * first, None), ("vision", 0.37 * first * grown, 0.16 * frames / 4),
+        ("prefill", 0.52 * first * grown, 0.21 * frames / 4), ("decode", between, 0.08),
+    ):  # fmt: skip
+        metric = "itl" if name == "decode" else name
+        if metric != "itl":
+            made.append(
+                Measurement(metric, median, "ms", 30, 0.97 * median, 1.05 * median, False, f"{name}, wall clock")
+            )
+        if held and floor is not None:
+            limit = "bandwidth binds: 0.8 MB at 10 GB/s (best copy), measured in this run"
+            made.append(Measurement(f"floor_{name}", floor, "ms", 1, None, None, False, limit))
+            share = (floor / median, 30, floor / (1.05 * median), floor / (0.97 * median))
+            made.append(Measurement(f"light_{name}", share[0], "1", *share[1:], True, "floor over median"))
+    if frames != 4:
+        value = first * (0.11 + 0.89 * grown)
+        made.append(Measurement("ttft", value, "ms", 30, 0.97 * value, 1.05 * value, False, "to the first token"))
+    workload = {"batch": 1, "frames": frames, "new_tokens": 8}
+    return Record("synthetic", variant, "latency", workload, tuple(made), True, (), _digests(variant), {})
+
+
+def whole_run(card: bool = False) -> Run:
+    """The sample run with stages, their floors and a sweep of frames; with `card`, its memory on a GPU."""
+    run = sample_run()
+    timed = [name for name, (_, first, *_) in SHAPE.items() if first is not None]
+    rows = [stages(name, frames, held=frames == 4) for name in timed for frames in (4, 2, 8, 16)]
+    environment: dict[str, Any] = {**run.environment, "headline": {"frames": 4, "batch": 1, "new_tokens": 8}}
+    kept = run.records
+    if card:
+        environment["device"] = {"kind": "cuda", "name": "Synthetic card", "driver": "1.0", "memory_mb": 80000}
+        kept = tuple(on_a_card(r.variant) if r.suite == "vram" else r for r in kept)
+    return replace(run, records=(*kept, *rows), environment=environment)
 
 
 def sample_run(**pair: Any) -> Run:
@@ -328,6 +387,10 @@ def as_json(run: Run) -> dict[str, Any]:
 def _share(metric: str, hits: list[bool], clips: list[str], how: str) -> Measurement:
     low, high = (1.0, 1.0) if metric == "agreement" and all(hits) else wilson_clustered(hits, clips)
     return Measurement(metric, sum(hits) / len(hits), "1", len(hits), low, high, True, how)
+
+
+def _part(step: str, megabytes: float) -> Measurement:
+    return Measurement(f"waterfall_{step}", megabytes, "MB", 1, None, None, False, RAISES)
 
 
 def _digests(variant: str) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ import pytest
 
 from harness.record import Run
 from harness.report import page
-from tests.harness.report.sample import as_json, sample_run
+from harness.report.charts import charts_of
+from tests.harness.report.sample import as_json, whole_run
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e .[dev]")
 from playwright.sync_api import Browser
@@ -65,10 +66,14 @@ def test_it_opens_quietly_without_network_or_sideways_scrolling(
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_labels_of_charts_neither_overlap_nor_leave_the_chart(browser: Browser, report: Path, width: int) -> None:
-    shown, _, _ = opened(browser, report, width, "light")
+@pytest.mark.parametrize("card", [False, True], ids=["cpu", "card"])
+def test_labels_of_charts_neither_overlap_nor_leave_the_chart(
+    browser: Browser, tmp_path: Path, width: int, card: bool
+) -> None:
+    run = whole_run(card=card)
+    shown, _, _ = opened(browser, page.write(run, tmp_path / "report.html"), width, "light")
     drawings = shown.evaluate(LABELS)
-    assert len(drawings) == 9
+    assert len(drawings) == len(charts_of(run)) == 13
     for (left, top, right, bottom), labels in drawings:
         for i, (x1, y1, x2, y2, text) in enumerate(labels):
             assert left - 1 <= x1, text
@@ -125,7 +130,7 @@ def poisoned(value: Any, turn: list[int]) -> Any:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_hostile_text_in_every_field_stays_text(browser: Browser, tmp_path: Path, width: int) -> None:
-    run = sample_run()
+    run = whole_run()
     whole = json.loads(json.dumps(as_json(run)))
     turn = [0]
     records = tuple(

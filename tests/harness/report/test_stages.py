@@ -196,5 +196,5 @@ def test_the_tables_fit_a_phone(browser: Browser, sample: Run, tmp_path: Path, w
     shown = context.new_page()
     shown.goto(file.as_uri())
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
-    assert shown.locator("#stages table").count() == 4
+    assert shown.locator("#stages table.stages").count() == 4
     context.close()
