@@ -92,10 +92,7 @@ def _chart(metric: str, lines: list[Line]) -> Chart:
     ]
     data = Data(("Variant", "Frames", *heads(name.heading, unit), "n"), tuple(cells))
     whiskers = any(found.low is not None for line in lines for _, found in line.points)
-    note = (
-        "Whiskers: 95 % intervals. Lines lead the eye from one measured number of frames to the next; variants are set "
-    )
-    note += "a hair apart."
+    note = "Whiskers: 95 % intervals. Lines lead the eye from one measured number of frames to the next."
     return Chart(
         f"frames-{metric}",
         title,
