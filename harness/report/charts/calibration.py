@@ -5,7 +5,7 @@ calibration error (ECE) is the mean over bins of |share that agrees - mean proba
 answers: Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks" (ICML), equations 2 to 5;
 there the event is a right answer, here it is the teacher's answer. Its estimate is never below zero, so a small sample
 of a perfectly calibrated model shows some as well: `by_chance` is how much, from answers drawn at their own
-probabilities.
+probabilities, each for itself.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ BINS = 10
 DRAWS = 400
 TITLE = "How sure, and how often it agrees"
 _COLUMNS, _BETWEEN = 3, 34.0
+_TOLD = 5  # variants that a sentence bears
 _LOW = 190.0  # px that a panel is high on a phone
 _LEFT, _TOP, _FOOT, _LARGEST = 50.0, 46.0, 46.0, 9.0
 
@@ -42,14 +43,14 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """One variant: its bins that hold answers, its ECE, and the ECE that chance alone would show."""
+    """One variant: its bins that hold answers, its ECE, and the ECE of chance alone: mean, 95 % quantile."""
 
     name: str
     hue: int
     bins: tuple[Bin, ...]
     n: int
     ece: float
-    by_chance: float
+    by_chance: tuple[float, float]
 
     @property
     def leans(self) -> float:
@@ -110,36 +111,39 @@ def _ece(bins: Sequence[Bin]) -> float:
     return sum(found.n * abs(found.agrees - found.sure) for found in bins) / sum(found.n for found in bins)
 
 
-def _by_chance(sures: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
-    """The mean ECE where every answer agrees with just its own probability, independently; the same each time."""
+def _by_chance(sures: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> tuple[float, float]:
+    """The ECE where every answer agrees with just its own probability: mean and 95 % quantile, the same each time."""
     dice = np.random.default_rng(0)
     at = np.minimum(BINS - 1, (sures * BINS).astype(np.int64))
     inside = np.eye(BINS)[at]  # answers × bins
     gaps = ((dice.random((DRAWS, len(sures))) < sures) - sures) @ inside
-    return float(np.abs(gaps).sum(1).mean() / len(sures))
+    errors = np.abs(gaps).sum(1) / len(sures)
+    return float(errors.mean()), float(np.quantile(errors, 0.95))
 
 
 def _says(found: list[Calibration]) -> str:
-    counts = {one.n for one in found}
+    counts, others = {one.n for one in found}, ""
+    if len(found) > _TOLD:
+        ordered = sorted(found, key=lambda one: one.ece)
+        others, found = f"; {len(found) - 2} others between", [ordered[0], ordered[-1]]
     told = [
         f"{one.name} {figures.percent(one.ece)}" + (f" (n = {figures.count(one.n)})" if len(counts) > 1 else "")
         for one in found
     ]
     of = f", of {figures.count(found[0].n)} answers each" if len(counts) == 1 else ""
-    text = f"Expected calibration error against the teacher{of}: {figures.listed(told)}."
+    text = f"Expected calibration error against the teacher{of}: {figures.listed(told)}{others}."
     for one in found:
-        if one.ece <= 1.5 * one.by_chance:
-            text += (
-                f" {one.name} is not told from a perfectly calibrated one, which would show {_about(one)} by chance."
-            )
+        if one.ece <= one.by_chance[1]:
+            text += f" {one.name} is not told from a perfectly calibrated one, which shows {_chance(one)} by chance."
         elif abs(one.leans) >= 0.5 * one.ece:
             more, by = "less" if one.leans > 0 else "more", figures.points(abs(one.leans)).lstrip("+")
             text += f" {one.name} agrees {more} often than it is sure, by {by} on average."
     return text
 
 
-def _about(one: Calibration) -> str:
-    return f"about {figures.percent(one.by_chance)}"
+def _chance(one: Calibration) -> str:
+    mean, most = map(figures.percent, one.by_chance)
+    return f"{mean} (seldom above {most})"
 
 
 def _note(missing: list[str]) -> str:
@@ -164,17 +168,18 @@ def _rows(one: Calibration) -> list[tuple[str, ...]]:
         for found in one.bins
     ]
     chance = f"ECE {figures.percent(one.ece)}"
-    return [*rows, (one.name, chance, figures.count(one.n), "by chance", f"{figures.percent(one.by_chance)}", "")]
+    return [*rows, (one.name, chance, figures.count(one.n), "by chance", figures.percent(one.by_chance[0]), "")]
 
 
 def _data(found: list[Calibration]) -> Data:
     header = ("Variant", "Sure, from (0 to 1)", "Sure, to (0 to 1)", "Answers", "Mean probability (0 to 1)",
-              *share_heads("Agrees"), "ECE (0 to 1)", "ECE by chance (0 to 1)")  # fmt: skip
+              *share_heads("Agrees"), "ECE (0 to 1)",
+              "ECE by chance (0 to 1)", "ECE by chance, 95 % quantile (0 to 1)")  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for one in found:
-        rows += [(one.name, b.low, b.high, b.n, b.sure, b.agrees, *b.interval, None, None) for b in one.bins]
+        rows += [(one.name, b.low, b.high, b.n, b.sure, b.agrees, *b.interval, None, None, None) for b in one.bins]
         sure, agrees = (sum(b.n * getattr(b, of) for b in one.bins) / one.n for of in ("sure", "agrees"))
-        rows.append((one.name, 0, 1, one.n, sure, agrees, None, None, one.ece, one.by_chance))
+        rows.append((one.name, 0, 1, one.n, sure, agrees, None, None, one.ece, *one.by_chance))
     return Data(header, tuple(rows))
 
 

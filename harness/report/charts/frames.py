@@ -25,6 +25,8 @@ from harness.report.view import VariantView, variants
 
 METRICS = (("ttft", "latency"), ("memory_peak", "vram"))
 _ASIDE = 3.0  # px from variant to variant, so that intervals at one number of frames do not hide each other
+_SPREAD = 15.0  # and of all together at most
+_TOLD = 5  # variants that a sentence bears
 _NAME_ROOM = {True: 170.0, False: 112.0}
 
 
@@ -92,10 +94,7 @@ def _chart(metric: str, lines: list[Line]) -> Chart:
     ]
     data = Data(("Variant", "Frames", *heads(name.heading, unit), "n"), tuple(cells))
     whiskers = any(found.low is not None for line in lines for _, found in line.points)
-    note = (
-        "Whiskers: 95 % intervals. Lines lead the eye from one measured number of frames to the next; variants are set "
-    )
-    note += "a hair apart."
+    note = "Whiskers: 95 % intervals. Lines lead the eye from one measured number of frames to the next."
     return Chart(
         f"frames-{metric}",
         title,
@@ -110,14 +109,18 @@ def _chart(metric: str, lines: list[Line]) -> Chart:
 
 
 def _says(words: str, lines: list[Line]) -> str:
-    told = []
+    told, others = [], ""
+    if len(lines) > _TOLD:
+        ordered = sorted(lines, key=lambda line: line.points[-1][1].value or 0.0)
+        others = f"; {len(lines) - 2} others between"
+        lines = [ordered[0], ordered[-1]]
     for line in lines:
         (least, first), (most, last) = line.points[0], line.points[-1]
         ratio = f", {figures.times((last.value or 0.0) / first.value)}" if first.value else ""
         told.append(f"{line.name} from {figures.shown(first)} to {figures.shown(last)}{ratio}")
     spans = {(line.points[0][0], line.points[-1][0]) for line in lines}
     between = f"from {least} to {most} frames" if len(spans) == 1 else "from the fewest frames to the most"
-    return f"{words[:1].upper()}{words[1:]} {between}: {figures.listed(told)}."
+    return f"{words[:1].upper()}{words[1:]} {between}: {figures.listed(told)}{others}."
 
 
 def _cell(found: Measurement | None) -> str:
@@ -156,7 +159,7 @@ def _draw(metric: str, title: str, says: str, lines: Sequence[Line], wide: bool)
     labels = spread([y + 4 for y in ends], 16, top + 6, bottom)
     for i, line in enumerate(lines):
         kind = f"hue{line.hue}"
-        aside = (i - (len(lines) - 1) / 2) * _ASIDE
+        aside = (i - (len(lines) - 1) / 2) * min(_ASIDE, _SPREAD / len(lines))
         spots = [(x_of(count) + aside, y_of(found.value or 0.0)) for count, found in line.points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
         canvas.add("path", d=path, class_=f"curve {kind} dash{i % 4}")

@@ -190,12 +190,16 @@ def _label(
 ) -> None:
     """Name, figures and, where there is room, what its area says."""
     taken, inside, wide = room
-    name = clipped(mark.name, 170)
+    whole = clipped(mark.name, 170)
     facts = ", ".join(
         [figures.percent(mark.at[1]), figures.shown(mark.x), *([figures.shown(mark.size)] if wide else [])]
     )
-    size = max(text_width(name) * 1.06, text_width(facts, 11)), FONT + 17.0
-    box, leader = place(at, radius, size, taken, inside)
+    # Where it is crowded, less must do: the figures are in the table, and the whole name too.
+    for name, under in ((whole, facts), (whole, ""), (clipped(mark.name, 90), ""), (clipped(mark.name, 56), "")):
+        size = max(text_width(name) * 1.06, text_width(under, 11)), FONT + (17.0 if under else 3.0)
+        box, leader = place(at, radius, size, taken, inside)
+        if sum(box.overlap(other) for other in taken) <= 1:
+            break
     taken.append(box)
     if leader:
         near = min(max(at[0], box.left), box.right), min(max(at[1], box.top), box.bottom)
@@ -204,7 +208,8 @@ def _label(
     if box.left < at[0] < box.right:
         anchor, x = "middle", (box.left + box.right) / 2
     canvas.text(x, box.top + 12, name, anchor, class_="label strong" + (" dim" if mark.beaten_by else ""))
-    canvas.text(x, box.top + 26, facts, anchor, class_="label small")
+    if under:
+        canvas.text(x, box.top + 26, under, anchor, class_="label small")
 
 
 def _front(canvas: Canvas, front: list[Mark], x_of: Axis, y_of: Axis, taken: list[Box]) -> None:

@@ -136,9 +136,7 @@ def _says(shown: list[Staged], floors: bool, workload: str) -> str:
 
 
 def _note(floors: bool) -> str:
-    note = (
-        "Light bars: medians, with their 95 % intervals. Decode is of one token: each further one of an answer adds it."
-    )
+    note = "Light bars: medians, with their 95 % intervals. Decode is of one token: each further one adds it."
     if floors:
         note += (
             " Solid within: the floor, the least that this device would need; at the right its share of the median. "

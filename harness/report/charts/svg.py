@@ -114,7 +114,14 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 def text_width(text: str, size: float = FONT) -> float:
     """A width that the text surely fits in, whichever the reader's font."""
-    return size * sum(1.05 if unicodedata.east_asian_width(c) in "WF" else 0.64 for c in text)
+    return size * sum(map(_em, text))
+
+
+def _em(letter: str) -> float:
+    """The room of a letter, of the font's size: by DejaVu Sans, the widest of the usual ones."""
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.05
+    return 1.05 if letter in "WMmw@%…" else 0.84 if letter.isupper() else 0.64
 
 
 def clipped(text: str, room: float, size: float = FONT) -> str:

@@ -151,13 +151,13 @@ def _says(falls: list[Fall], axis: Axis, cpu: bool) -> str:
 def _note(axis: Axis, cpu: bool, gaps: str) -> str:
     note = "Each part is what it raises the peak by, after all above it."
     if cpu:
-        note += " Of a CPU, so no card is drawn: what an accelerator would need is not this."
+        note += " A CPU’s memory says nothing of a card’s, so no sizes of cards are drawn."
     elif axis.cards:
         note += " Dashed: sizes of cards, in units of 10⁹ bytes."
     else:
         note += " The next card lies far beyond the scale."
     if axis.low:
-        note += f" The scale is cut: it begins at {axis.words(axis.low)}."
+        note += f" The scale is cut: it begins at {axis.low / axis.unit:g} {'GB' if axis.unit > 1 else 'MB'}."
     return note + (f" Not drawn: {gaps}." if gaps else "")
 
 

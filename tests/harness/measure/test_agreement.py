@@ -133,6 +133,17 @@ def test_details_are_enough_for_paired_tests(answers: Answers) -> None:
     assert [row["id"] for row in rows] == [item.id for item in answers.items]
 
 
+def test_details_say_how_sure_in_four_digits(answers: Answers) -> None:
+    """Of every variant its own; the teacher's once a run, where the questions are."""
+    rows = agreement.items_in_detail(altered(answers, (3, "red", 0.123456)), answers)
+    assert [row["sure"] for row in rows[:3]] == pytest.approx(list(answers.sure[:3]), rel=1e-3)
+    assert rows[3]["sure"] == 0.1235
+    assert rows[3]["teacher_sure"] == pytest.approx(answers.sure[3], rel=1e-3)
+    assert all(0 <= row["sure"] <= 1 for row in rows)
+    later = agreement.items_in_detail(answers, answers, asked=False)
+    assert "teacher_sure" not in later[0]
+
+
 # --- token_kl
 
 

@@ -36,6 +36,22 @@ EVIL = [
 ]
 
 
+def crowd() -> Run:
+    """Ten variants, some of them with names as long or as wide as they come."""
+    run = whole_run(card=True)
+    odd = {"int8": "x" * 120, "distilled": "W" * 60, "distilled-int8": "蒸留" * 20}
+    records = [replace(r, variant=odd.get(r.variant, r.variant)) for r in run.records]
+    for i in range(6):
+        for r in run.records:
+            if r.variant == "distilled":
+                grown = (
+                    replace(m, value=m.value * (1 + i / 20), low=None, high=None) if m.value and m.unit != "1" else m
+                    for m in r.measurements
+                )
+                records.append(replace(r, variant=f"pruned-distilled-{i}", measurements=tuple(grown)))
+    return replace(run, records=tuple(records))
+
+
 def opened(browser: Browser, file: Path, width: int, scheme: Any) -> tuple[Any, list[str], list[str]]:
     """The page, what it said on the console, what it asked the network for."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -66,11 +82,11 @@ def test_it_opens_quietly_without_network_or_sideways_scrolling(
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("card", [False, True], ids=["cpu", "card"])
+@pytest.mark.parametrize("kind", ["cpu", "card", "crowd"])
 def test_labels_of_charts_neither_overlap_nor_leave_the_chart(
-    browser: Browser, tmp_path: Path, width: int, card: bool
+    browser: Browser, tmp_path: Path, width: int, kind: str
 ) -> None:
-    run = whole_run(card=card)
+    run = crowd() if kind == "crowd" else whole_run(card=kind == "card")
     shown, _, _ = opened(browser, page.write(run, tmp_path / "report.html"), width, "light")
     drawings = shown.evaluate(LABELS)
     assert len(drawings) == len(charts_of(run)) == 13

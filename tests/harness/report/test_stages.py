@@ -98,9 +98,9 @@ def test_faster_than_light_is_told_where_it_stands(sample: Run) -> None:
     )
 
 
-def test_runs_of_before_have_no_such_section(sample: Run, html: str) -> None:
+def test_runs_of_before_say_that_no_stage_was_timed(sample: Run, html: str) -> None:
     assert where_time_goes(variants(sample)) is None
-    assert 'id="stages"' not in html
+    assert "|No stage of an answer was timed in this run.|" in section(html, "stages", "latency")
 
 
 def test_stages_without_floors_have_one_column(sample: Run) -> None:
