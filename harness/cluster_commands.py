@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.cluster.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKLOADS = "workloads.yml"  # a run's own, as a pair's file may be called workloads.yaml
 SUBMIT_EPILOG = """examples:
   firstsight submit --pair tiny --dry-run                          the chain, its resources, its sbatch files
   firstsight submit --pair tiny                                    submit it; `firstsight status` follows it
@@ -84,6 +85,12 @@ def add_commands(commands: Any, data_options: Any) -> None:
     )
     merge.add_argument("parts", type=Path, metavar="FOLDER", help="the records: below it, one a job")
     merge.add_argument("--results", type=Path, required=True, metavar="DIR", help="where the whole record goes")
+    merge.add_argument(
+        "--across",
+        metavar="FIELD,FIELD",
+        default="",
+        help="although nodes differ in these: cpu,driver,…",
+    )
     merge.add_argument("--compare", action="store_true", help="hold it against the run before, where there is one")
     merge.set_defaults(run=_merge)
 
@@ -131,6 +138,7 @@ def _submit(options: argparse.Namespace) -> int:
         seconds = None if options.time is None else parse_time(options.time)
     except ValueError as error:
         raise UsageError(f"--time {error}") from None
+    own = {} if options.workloads in (None, "headline") else {WORKLOADS: _read(options.workloads)}
     ask = Ask(
         variants=variants_of(chosen(options.variants, pair), random),
         seeds=options.seeds,
@@ -140,15 +148,15 @@ def _submit(options: argparse.Namespace) -> int:
         nodes=options.nodes,
         gpus=options.gpus,
         random=random,
-        workloads=_workloads(options.workloads),
+        workloads=f"{RUN}/{WORKLOADS}" if own else options.workloads,
     )
-    arguments, own = absolute_arguments(options), {}
+    arguments = absolute_arguments(options)
     if arguments[1].startswith("/"):  # what is submitted is what runs, whatever becomes of the file meanwhile
         name = f"{pair.name}.yaml"
-        own[name] = Path(arguments[1]).read_text(encoding="utf-8")
+        own[name] = _read(arguments[1])
         arguments[1] = f"{RUN}/{name}"
     run = Run(new_folder(site, pair), planned(pair, site, ask, arguments))
-    written = {**own, **texts(run, site, pair, binds_of(pair))}
+    written = {**own, **texts(run, site, pair, binds_of(pair) if site.image else ())}
     if options.dry_run:
         for name, text in written.items():
             if name.endswith((".sbatch", "submit.sh")):
@@ -170,9 +178,12 @@ def _submit(options: argparse.Namespace) -> int:
     return 0
 
 
-def _workloads(given: str | None) -> str | None:
-    """As the suites take it, in any folder."""
-    return given if given in (None, "headline") else str(Path(given).absolute())
+def _read(path: str) -> str:
+    """A file that goes with the run."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{oneline(path, 200)}: cannot be read: {oneline(error, 200)}") from None
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -198,12 +209,12 @@ def _ready(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     from harness.gate import Terms, compare, text
-    from harness.gate.merge import merged, stored
+    from harness.gate.merge import merged, parse_nodes, stored
     from harness.gate.storage import runs_below
     from harness.record import load_run
     from harness.report import page, table
 
-    path = stored(merged(options.parts), options.results)
+    path = stored(merged(options.parts, parse_nodes(options.across)), options.results)
     run, storage = load_run(path), path.parent.parent
     runs = runs_below(storage, newest=60).runs
     print(table.render(run))

@@ -29,6 +29,7 @@ PROCESS = 8 * GB  # of a node's memory: two interpreters with torch and CUDA's o
 UTILISATION = 0.15  # of the peak that the data sheet names: cautious, as a job that is cut off costs more
 RESERVE = 2.0  # times and memory of a node are asked for twice over
 STARTUP = 600  # seconds: image, imports, weights read from a shared disk
+HASHED = 5  # seconds a GB, of checkpoints read from a shared disk for their digest
 SUITES = 1800  # seconds of processes that time and weigh, beside the answers
 
 
@@ -46,6 +47,9 @@ class Need:
         return replace(self, flops=self.flops / parts)
 
 
+LIGHT = Need(gpu=0, host=0, flops=0)  # files are read, a page is written
+
+
 @dataclass(frozen=True)
 class Needs:
     """Of every stage of a pair's chain. `disk`: bytes that the artifacts of the whole chain take, about."""
@@ -55,9 +59,7 @@ class Needs:
     distil: Need
     suites: dict[str, Need]
     disk: int
-
-
-LIGHT = Need(gpu=0, host=0, flops=0)  # files are read, a page is written
+    check: Need = LIGHT
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def needs_of(pair: Pair, variants: Sequence[str]) -> Needs:
         ),
         suites={one.form.name: _suites(pair, planned, shapes, weights, one.form) for one in planned.forms},
         disk=4 * (sum(weights.values()) + taught * width) // 3 + learning.host,
+        check=replace(LIGHT, seconds=STARTUP + _hashing(pair, weights)),
     )
 
 
@@ -126,7 +129,8 @@ def fitted(need: Need, site: Site, name: str, job: str, *, gpus: int = 1, nodes:
     flops = need.flops / (1e12 * partition.tflops * UTILISATION * max(gpus, 1) * nodes)
     return Resources(
         partition=name,
-        seconds=min(_rounded(RESERVE * flops + need.seconds), partition.time),
+        # a job that was told to save as soon as it began would be requeued for ever
+        seconds=min(max(_rounded(RESERVE * flops + need.seconds), site.least), partition.time),
         cpus=max(1, min(int(share * partition.cpus), 16 * max(gpus, 1))),
         memory=min(ceil((PROCESS + RESERVE * host) / GB) * GB, _share(partition, gpus)),
         gpus=gpus,
@@ -193,8 +197,14 @@ def _made(pair: Pair, shapes: dict[str, Shapes], weights: dict[str, int]) -> Nee
         gpu=max((one.gpu for one in found), default=0),
         host=max([*(one.host for one in found), *weights.values()]),
         flops=sum(one.flops for one in found),
-        seconds=STARTUP + sum(weights.values()) // GB * 5,
+        seconds=STARTUP + _hashing(pair, weights),
     )
+
+
+def _hashing(pair: Pair, weights: dict[str, int]) -> int:
+    """Seconds, where weights are given."""
+    given = (side for side, spec in (("teacher", pair.teacher), ("student", pair.student)) if spec.weights)
+    return HASHED * ceil(sum(weights[side] for side in given) / GB)
 
 
 def _suites(pair: Pair, planned: Plan, shapes: dict[str, Shapes], weights: dict[str, int], form: Form) -> Need:

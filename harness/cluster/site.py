@@ -139,6 +139,11 @@ class Site(Section):
         return self.partitions[name]
 
     @property
+    def least(self) -> int:
+        """Seconds that a job asks for at least: as long as it is warned of its end, and five minutes, to get on."""
+        return 2 * self.warning + 300
+
+    @property
     def root(self) -> Path:
         return Path(self.scratch)
 

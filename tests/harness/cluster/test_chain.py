@@ -67,6 +67,22 @@ def test_times_are_planned_and_capped(jobs: Jobs, site: Site) -> None:
     assert {job.resources.seconds for job in jobs("baseline", seconds=1200)} <= {600, 900, 1200}
 
 
+def test_no_job_is_told_to_save_as_soon_as_it_begins(told: Callable[..., Path], jobs: Jobs) -> None:
+    """Such a job would be requeued for ever."""
+    site = load_site(told(warning=1200))
+    assert min(job.resources.seconds for job in jobs("baseline", "distilled", on=site)) == 2 * 1200 + 300
+    with pytest.raises(UsageError, match="--time 00:40:00: at least 00:45:00, as jobs are told 1200 s"):
+        jobs("baseline", on=site, seconds=2400)
+    assert {job.resources.seconds for job in jobs("baseline", on=site, seconds=2700)} == {2700}
+
+
+def test_checking_takes_as_long_as_hashing_what_is_given() -> None:
+    variants = ["baseline", "distilled"]
+    assert needs_of(load_pair("tiny"), variants).check.seconds == 600
+    given = needs_of(load_pair("egogpt-qwen2vl"), variants).check
+    assert (given.gpu, given.seconds) == (0, 600 + 5 * 22), "17 GB and 5 GB, in bf16"
+
+
 def test_what_no_gpu_holds_is_told_before_anything_is_submitted(site: Site) -> None:
     with pytest.raises(ResourceError, match=r"distil needs 41\.0 GB on a GPU, and those of gpu hold 40\.0 GB"):
         fitted(Need(41 * GB, GB, 1e15), site, "gpu", "distil")
