@@ -23,6 +23,7 @@ LAYERS = (
         "harness.cli",
         "harness.cluster_commands",
         "harness.doorway",
+        "harness.kept_answers",
         "harness.options",
         "harness.progress",
     ),

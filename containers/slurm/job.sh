@@ -10,7 +10,7 @@
 #   finish                         all went well
 #
 # Signals: USR1 (SLURM's --signal=B:USR1@300, before the time limit) is passed to the command, which saves and ends; the
-# job requeues itself and goes on where it was. TERM (preemption, scancel) is passed on as well, but whether the job comes
+# job requeues itself and goes on with what was made and answered: only times are taken anew. TERM (preemption, scancel) is passed on as well, but whether the job comes
 # back is SLURM's to say. A command that fails ends the job with its exit code: nothing that waits for it is run.
 # shellcheck shell=bash
 set -uo pipefail
@@ -30,6 +30,7 @@ begin() {
     fi
     STATE=$RUN/state/$JOB${TASK:+.$TASK}
     mkdir -p "$RUN/state" "$SCRATCH/artifacts" "$SCRATCH/results" || exit 2
+    export FIRSTSIGHT_RESUME=$RUN/kept/$JOB${TASK:+.$TASK} # of this job alone: what a variant has answered so far
     trap 'ask USR1' USR1
     trap 'ask TERM' TERM
     note running 0
@@ -62,7 +63,8 @@ begin() {
     INSIDE=("$APPTAINER" exec --cleanenv --no-home --pwd "$RUN" --bind "$SCRATCH,${IMAGE%/*}${BINDS:+,$BINDS}")
     if ((GPUS)); then INSIDE+=(--nv --env FIRSTSIGHT_NV=1); fi
     local name
-    for name in PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS "${!NCCL_@}" "${!GLOO_@}"; do
+    for name in PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS FIRSTSIGHT_RESUME \
+        "${!NCCL_@}" "${!GLOO_@}"; do
         if [[ -n ${!name:-} ]]; then INSIDE+=(--env "$name=${!name}"); fi
     done
     INSIDE+=("$IMAGE")
@@ -136,7 +138,7 @@ stopped() {
     if [[ $ASKED != TERM ]]; then
         if ((RESTARTS >= REQUEUES)); then fail "$1" "requeued $RESTARTS times already (requeues in the cluster file)"; fi
         note requeued "$1"
-        echo "── saved; requeued, to go on where it was"
+        echo "── saved; requeued, to go on with what was made and answered; times are taken anew"
         scontrol requeue "$SLURM_JOB_ID" || fail "$1" "SLURM would not requeue it; submit again: what was made is kept"
     else
         note stopped "$1"
@@ -153,6 +155,7 @@ fail() {
 }
 
 finish() {
+    rm -rf "$FIRSTSIGHT_RESUME"
     note done 0
     echo "── done, $(date +%FT%T)"
 }
