@@ -78,6 +78,7 @@ def add_commands(commands: Any, data_options: Any) -> None:
     ready.add_argument("--weights", metavar="random", help="random: no checkpoints are needed")
     ready.add_argument("--cache", metavar="DIR", help="where artifacts are kept")
     ready.add_argument("--room", type=int, metavar="BYTES", help="that must be free there")
+    ready.add_argument("--locks", choices=("shared", "local"), help="whether jobs on several nodes count on its locks")
     ready.set_defaults(run=_ready)
 
     merge = commands.add_parser(
@@ -202,7 +203,8 @@ def _ready(options: argparse.Namespace) -> int:
 
     pair, random = open_pair(options), is_random_asked(options)
     require_meaning(pair, random)
-    for line in ready(pair, open_store(options.cache), random=random, room=options.room or 0):
+    shared = options.locks == "shared"
+    for line in ready(pair, open_store(options.cache), random=random, room=options.room or 0, shared=shared):
         print(line)
     return 0
 

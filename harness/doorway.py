@@ -336,7 +336,7 @@ class Doorway:
         return load_answers(folder, self.questions)
 
     @property
-    def _asked(self) -> dict[str, int]:
+    def _asked(self) -> dict[str, Any]:
         evaluation = self.pair.evaluation
         return {
             "shared": self.lineage.shared_vocabulary,

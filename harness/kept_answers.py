@@ -1,8 +1,9 @@
-"""A model's answers to the test's questions, and its states along the reference's, on disk while they are made: a session
-that a scheduler stops goes on with the next clip.
+"""A model's answers to the test's questions, and its states along the reference's, on disk while they are made: a
+session that a scheduler stops goes on with the next clip.
 
-    found = answered(model, items, folder, shared=…, batch_clips=…, max_new_tokens=…)          # the reference itself
-    found = answered(model, items, folder, along=reference.answers, …)                        # another, along its answers
+    answered(model, items, folder, shared=…, batch_clips=…, max_new_tokens=…)     # the reference itself
+    answered(model, items, folder, along=reference.answers, …)                    # another, along its answers
+    answers, forced = load_answers(folder, items)
 
 The reference is an artifact: every job of a run that has the same key finds the one that the first made. What a variant
 says is kept for one job alone, below $FIRSTSIGHT_RESUME (containers/slurm/job.sh), so that every run answers anew and
@@ -79,8 +80,8 @@ def answered(
     max_new_tokens: int,
 ) -> int:
     """Answer every item and force the model along the reference's answers (None: its own), into `folder`: batches that
-    an interrupted session left there are not asked again. How many items those were. Requeue where a scheduler stops us:
-    what was answered is on disk by then.
+    an interrupted session left there are not asked again. How many items those were. Requeue where a scheduler stops
+    us: what was answered is on disk by then.
     """
     writer = RowWriter(folder)
     before = len(writer.done)

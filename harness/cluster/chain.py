@@ -76,7 +76,7 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
             "check",
             "Is all there that the chain reads: image, weights, clips, room on the disk?",
             capped(fitted(needs.check, site, site.cpu_partition, "check")),
-            (("ready", *pair_and_data, *cache, "--room", str(needs.disk)),),
+            (("ready", *pair_and_data, *cache, "--room", str(needs.disk), "--locks", site.locks),),
         )
     ]
 

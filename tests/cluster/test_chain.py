@@ -387,10 +387,9 @@ def test_a_single_job_runs_in_the_image(in_image: LoginNode, image: Image, tmp_p
     told = {"PAIR": MICRO, "SCRATCH": in_image.folder, "IMAGE": image.file, "APPTAINER": tmp_path / "apptainer"}
     export = ",".join(["ALL", "MODULES=", *(f"{name}={value}" for name, value in told.items())])
     own = ["--partition=short", "--cpus-per-task=2", "--mem=4G", "--time=01:00:00", f"--output={in_image.folder}/log"]
+    own += ["--gres=none", f"--export={export}"]
     script = ROOT / "containers" / "slurm" / f"{name}.sbatch"
-    job = in_image.slurm.run(
-        "sbatch", "--parsable", f"--chdir={ROOT}", *own, "--gres=none", f"--export={export}", str(script)
-    )
+    job = in_image.slurm.run("sbatch", "--parsable", f"--chdir={ROOT}", *own, str(script))
     state = in_image.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=400)
     assert state == "COMPLETED", (in_image.folder / "log").read_text()
     run = load_run(in_image.folder / "firstsight" / "results")

@@ -1,4 +1,4 @@
-"""Answers kept while they are made: those of a session that was stopped are not asked again, and are the same to the bit."""
+"""Answers kept while they are made: those of a session that was stopped are not asked again, and are the very same."""
 
 from __future__ import annotations
 

@@ -48,6 +48,13 @@ def test_an_account_and_an_image_are_named_where_the_cluster_file_does(
     assert "PYTHON=" not in text
 
 
+def test_where_locks_are_of_one_node_tasks_run_one_by_one(jobs: Jobs, told: Callable[..., Path], place: Place) -> None:
+    site = load_site(told(locks="local"))
+    found = files(jobs("baseline", "distilled", on=site, seeds=2), site, place, "micro")
+    assert "#SBATCH --array=0-1%1\n" in found["distil.sbatch"]
+    assert "--locks local" in found["check.sbatch"]
+
+
 def test_submit_sh_names_every_job_after_the_one_before(jobs: Jobs, site: Site, place: Place) -> None:
     text = files(jobs("baseline", "distilled"), site, place, "micro")["submit.sh"]
     assert [line for line in text.splitlines() if line.startswith("submit ")] == [
