@@ -100,7 +100,7 @@ fetch() {
             if curl -fL --retry 3 --no-progress-meter --continue-at - --output "$target.partial" "$source"; then break; fi
             case $? in
             33 | 36) rm -f "$target.partial" ;;
-            23) refuse "$target: cannot be written ($(room) GB free in $scratch); free some, run again to go on" ;;
+            23) refuse "$target: cannot be written ($(room) GB free in $scratch, or less by your quota); free some, run again to go on" ;;
             22) [ "$attempt" = 3 ] && refuse "$source: not to be had (an address that is wrong, or needs a login)" ;;
             esac
             [ "$attempt" = 3 ] && refuse "$source: could not be fetched; run again to go on with $target.partial"
@@ -108,7 +108,7 @@ fetch() {
         ;;
     *)
         [ -f "$source" ] || refuse "$source: no such file"
-        cp "$source" "$target.partial" || refuse "$target: cannot be written ($(room) GB free in $scratch); free some, run again"
+        cp "$source" "$target.partial" || refuse "$target: cannot be written ($(room) GB free in $scratch, or less by your quota); free some, run again"
         ;;
     esac
     local seen
@@ -238,7 +238,7 @@ for at in ${data[@]+"${!data[@]}"}; do
             case "$name" in
             *.zip) python3 -m zipfile -e "$scratch/data/$name" "$folder.partial" ;;
             *) tar -xf "$scratch/data/$name" -C "$folder.partial" --no-same-owner ;;
-            esac || refuse "$scratch/data/$name: cannot be unpacked ($(room) GB free in $scratch)"
+            esac || refuse "$scratch/data/$name: cannot be unpacked ($(room) GB free in $scratch, or less by your quota)"
             rm -rf "$folder"
             mv "$folder.partial" "$folder"
             echo "$digest" >"$folder.unpacked"
@@ -248,4 +248,4 @@ for at in ${data[@]+"${!data[@]}"}; do
     esac
 done
 
-echo "$scratch: $(room) GB free. Next: firstsight submit --pair NAME --cluster FILE --dry-run"
+echo "$scratch: $(room) GB free, or less by your quota. Next: firstsight submit --pair NAME --cluster FILE --dry-run"

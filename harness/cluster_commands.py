@@ -115,7 +115,7 @@ def _site(options: argparse.Namespace) -> Site:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from harness.cluster.chain import RUN, Ask
+    from harness.cluster.chain import RUN, Ask, notes
     from harness.cluster.site import parse_time
     from harness.cluster.submit import (
         Run,
@@ -166,6 +166,8 @@ def _submit(options: argparse.Namespace) -> int:
     for job in run.jobs:
         tasks = f" × {len(job.tasks)} ({oneline(', '.join(job.tasks), 60)})" if job.tasks else ""
         print(f"  {job.name}{tasks}: {job.resources.words()}")
+    for note in notes(run.jobs, site):
+        print(f"note: {note}")
     if options.dry_run:
         print("nothing was written or submitted (--dry-run)")
         return 0

@@ -46,6 +46,12 @@ class Reference:
     forced: Forced
     told: Mapping[str, Any]
 
+    @property
+    def differs(self) -> str:
+        """What is said where the teacher, asked anew, does."""
+        kept = f"; its answers are those of a run before, in reference-{self.told['artifact'][:16]}: remove that folder"
+        return f"baseline differs from itself{kept if self.told['found'] else ''}"
+
 
 def answers_key(
     weights: str, loading: Mapping[str, Any], items: Sequence[QAItem], dataset: str, device: torch.device, **asked: Any

@@ -129,6 +129,18 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     return tuple(jobs)
 
 
+def notes(jobs: Sequence[Job], site: Site) -> list[str]:
+    """A line for each job that is planned to take longer than it may: what becomes of it."""
+    return [
+        f"{job.name}: planned {time_words(job.resources.planned)}, of which it may take "
+        f"{time_words(job.resources.seconds)} at a time: it saves and requeues itself, about {often} times"
+        + ("; answers are kept, times are taken anew" if job.name == "suites" else "")
+        + (f"; the cluster file allows {site.requeues} (requeues), so that it would not end" * (often > site.requeues))
+        for job in jobs
+        if (often := job.resources.requeues(site.warning))
+    ]
+
+
 def _joined(arguments: Sequence[str]) -> list[str]:
     """--name=value: pytest takes a path that stands alone for a folder of tests."""
     return [f"{name}={value}" for name, value in zip(arguments[::2], arguments[1::2], strict=True)]

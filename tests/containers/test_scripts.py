@@ -117,6 +117,19 @@ def test_the_revision_is_gits(script: Run, local: tuple[str, ...], told: Path, t
     assert f"revision {commit},trunk,dirty;" in script("build", *local, root=tree).stdout
 
 
+def test_a_quota_is_met_before_the_build(script: Run, local: tuple[str, ...], told: Path, tmp_path: Path) -> None:
+    """df sees none; a file system that sets room aside does."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "fallocate"
+    program.write_text('#!/bin/sh\necho "fallocate: fallocate failed: Disk quota exceeded" >&2\nexit 1\n')
+    program.chmod(0o755)
+    done = script("build", *local, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "GB free, but not to you (Disk quota exceeded), and cpu takes 0 GB" in done.stderr
+    assert not told.exists()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--variant", "gpu"), "--variant gpu: cpu, or cu and three digits as cu126"),
     (("--variant", "cu118"), "containers/image.cu118.lock is missing: make it where pip finds that torch"),

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.chain import Job
+from harness.cluster.chain import Job, notes
 from harness.cluster.resources import GB, Need, Resources, fitted, needs_of
 from harness.cluster.site import Site, load_site
 from harness.errors import ClusterError, ResourceError, UsageError
 from harness.pair import load_pair
+from tests.harness.cluster.conftest import A100, TOLD
 
 Jobs = Callable[..., tuple[Job, ...]]
 
@@ -74,6 +75,18 @@ def test_no_job_is_told_to_save_as_soon_as_it_begins(told: Callable[..., Path], 
     with pytest.raises(UsageError, match="--time 00:40:00: at least 00:45:00, as jobs are told 1200 s"):
         jobs("baseline", on=site, seconds=2400)
     assert {job.resources.seconds for job in jobs("baseline", on=site, seconds=2700)} == {2700}
+
+
+def test_what_takes_longer_than_it_may_is_told_and_what_never_ends(told: Callable[..., Path], jobs: Jobs) -> None:
+    site = load_site(told(partitions={"gpu": {**A100, "time": "02:00:00"}, "cpu": TOLD["partitions"]["cpu"]}))
+    found = notes(jobs("baseline", "distilled", on=site), site)
+    assert found[0].startswith("targets: planned 1-23:40:00, of which it may take 02:00:00 at a time: it saves and ")
+    assert found[0].endswith("requeues itself, about 24 times")
+    assert [line.partition(":")[0] for line in found] == ["targets", "distil"]
+    few = load_site(told(requeues=9, partitions={"gpu": {**A100, "time": "12:00:00"}, "cpu": A100}))
+    slow = notes(jobs("baseline", "distilled", on=few, seconds=3600), few)
+    assert slow[1].endswith("; the cluster file allows 9 (requeues), so that it would not end")
+    assert notes(jobs("baseline"), load_site(told())) == []
 
 
 def test_checking_takes_as_long_as_hashing_what_is_given() -> None:
