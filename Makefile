@@ -27,10 +27,14 @@ test: $(VENV)/dev.done ## all tests (ARGS=…)
 	@echo "not run: tests of the image and of SLURM jobs (marked cluster); make test-cluster runs them, as root on Debian 12"
 
 # Apptainer comes into a folder of its own (tests/cluster/private_apptainer.py); SLURM's daemons are Debian's packages.
+# Where one cannot be had, its tests are skipped and a last line says so; FIRSTSIGHT_MUST_CLUSTER=1 makes that a failure.
 test-cluster: $(VENV)/dev.done ## the image by real Apptainer, the jobs by real SLURM; installs both (root, Debian 12)
 	@if ! command -v slurmctld >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	        slurm-wlm munge >/dev/null; } || echo "WARNING: apt-get could not install slurm-wlm and munge" >&2; fi
+	    apt-get update -qq || true; \
+	    if apt-cache show slurm-wlm munge >/dev/null 2>&1; then \
+	        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null || { \
+	            echo "make: apt-get knows slurm-wlm and munge, and could not install them" >&2; exit 1; }; \
+	    else echo "WARNING: apt-get knows no slurm-wlm and munge here" >&2; fi; fi
 	@OMP_NUM_THREADS=1 $(RUN) pytest -m cluster $(or $(ARGS),tests/cluster)
 
 check: $(VENV)/dev.done ## lint, format, types, and the arrows between the rooms

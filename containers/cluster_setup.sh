@@ -16,9 +16,9 @@
 #   --sha256 DIGEST    of the --image or --data before it; without it, SOURCE.sha256 beside it is asked
 #   --verify           hash again all that is there, also what was verified before
 #
-# Weights and data sets need `hf` (of huggingface_hub): on PATH, or in the image. A repository that asks for consent needs
-# your token in the environment, as HF_TOKEN. Exit codes: 0 all is there; 2 a bad call, or something that cannot be had or is
-# not what it should be, and one line says which.
+# Weights and data sets need huggingface_hub: the image's; without one, of $PYTHON, .venv or python3. A repository that asks
+# for consent needs your token in the environment, as HF_TOKEN. Exit codes: 0 all is there; 2 a bad call, or something that
+# cannot be had or is not what it should be, and one line says which.
 set -euo pipefail
 umask 027
 
@@ -100,7 +100,7 @@ fetch() {
             if curl -fL --retry 3 --no-progress-meter --continue-at - --output "$target.partial" "$source"; then break; fi
             case $? in
             33 | 36) rm -f "$target.partial" ;;
-            23) refuse "$target: cannot be written ($(room) GB free in $scratch); free some, run again to go on" ;;
+            23) refuse "$target: cannot be written ($(room) GB free in $scratch, or less by your quota); free some, run again to go on" ;;
             22) [ "$attempt" = 3 ] && refuse "$source: not to be had (an address that is wrong, or needs a login)" ;;
             esac
             [ "$attempt" = 3 ] && refuse "$source: could not be fetched; run again to go on with $target.partial"
@@ -108,7 +108,7 @@ fetch() {
         ;;
     *)
         [ -f "$source" ] || refuse "$source: no such file"
-        cp "$source" "$target.partial" || refuse "$target: cannot be written ($(room) GB free in $scratch); free some, run again"
+        cp "$source" "$target.partial" || refuse "$target: cannot be written ($(room) GB free in $scratch, or less by your quota); free some, run again"
         ;;
     esac
     local seen
@@ -138,17 +138,48 @@ fi
 
 # --- Hugging Face -------------------------------------------------------------------------------------------------------
 export HF_HOME=$scratch/weights HF_HUB_DISABLE_TELEMETRY=1
-hf() {
-    if command -v hf >/dev/null; then
-        command hf "$@"
-    elif [ -f "$scratch/firstsight.sif" ] && command -v "${APPTAINER:-apptainer}" >/dev/null; then
-        # The token by the environment: what stands in a command line is seen by everybody on the node.
-        APPTAINERENV_HF_TOKEN=${HF_TOKEN:-} APPTAINERENV_HF_HOME=$HF_HOME \
-            "${APPTAINER:-apptainer}" exec --cleanenv --no-home --bind "$scratch" "$scratch/firstsight.sif" hf "$@"
-    else
-        refuse "no \`hf\` here, and no image to find it in: pip install huggingface_hub, or --image first"
+readonly HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# hub REPO REVISION [FOLDER]: weights into the cache, every shard of their index; with FOLDER a data set, into it. By the
+# library, as patterns mean different things to `hf` of different years.
+hub() {
+    local python name
+    if [ -f "$scratch/firstsight.sif" ] && command -v "${APPTAINER:-apptainer}" >/dev/null; then
+        # By the environment: a token that stands in a command line is seen by everybody on the node.
+        for name in HF_TOKEN HF_HOME HF_ENDPOINT HF_HUB_DISABLE_TELEMETRY http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+            [ -z "${!name:-}" ] || export "APPTAINERENV_$name=${!name}"
+        done
+        "${APPTAINER:-apptainer}" exec --cleanenv --no-home --bind "$scratch" "$scratch/firstsight.sif" python -c "$HUB" "$@"
+        return
     fi
+    for python in ${PYTHON:-} "$HERE/.venv/bin/python" python3; do
+        if "$python" -c 'import huggingface_hub' 2>/dev/null; then
+            "$python" -c "$HUB" "$@"
+            return
+        fi
+    done
+    refuse "no huggingface_hub here, and no image to find it in: --image first, or PYTHON=/path/to/a/python that has it"
 }
+readonly HUB='
+import json, sys
+from pathlib import Path
+from huggingface_hub import snapshot_download
+
+repository, revision, *into = sys.argv[1:]
+try:
+    if into:
+        snapshot_download(repository, repo_type="dataset", local_dir=into[0])
+        sys.exit()
+    wanted = ["*.safetensors", "*.json", "*.txt", "*.model"]  # no pickles, no code
+    folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+except Exception as error:
+    sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:400])
+index = folder / "model.safetensors.index.json"
+shards = sorted({*json.loads(index.read_bytes())["weight_map"].values()}) if index.exists() else ["model.safetensors"]
+absent = [name for name in ("config.json", *shards) if not (folder / name).is_file()]
+if absent:
+    sys.exit(f"{folder}: no {absent[0]}" + (f" and {len(absent) - 1} more" if absent[1:] else ""))
+print(f"whole: {repository}, {len(shards)} of {len(shards)} shards")
+'
 
 # blobs FOLDER: every file of a Hugging Face cache is named by its digest: sha256 for the large, git's sha1 for the small.
 blobs() {
@@ -175,17 +206,16 @@ blobs() {
     echo "verified: ${folder##*/}, $count files by digest"
 }
 
-wanted=(--include '*.safetensors' --include '*.json' --include '*.txt' --include '*.model') # no pickles, no code
 for repository in ${weights[@]+"${weights[@]}"}; do
     [[ $repository =~ ^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+(@[A-Za-z0-9._-]+)?$ ]] || refuse "--weights $repository: OWNER/NAME, or OWNER/NAME@REVISION"
     revision=''
     [[ $repository != *@* ]] || revision=${repository#*@}
-    hf download "${repository%@*}" ${revision:+--revision "$revision"} "${wanted[@]}" >/dev/null ||
+    hub "${repository%@*}" "$revision" ||
         refuse "$repository: could not be fetched; if it asks for consent, give it on its page and export HF_TOKEN; run again to go on"
 done
 for repository in ${datasets[@]+"${datasets[@]}"}; do
     [[ $repository =~ ^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+$ ]] || refuse "--dataset $repository: OWNER/NAME"
-    hf download "$repository" --repo-type dataset --local-dir "$scratch/data/${repository#*/}" >/dev/null ||
+    hub "$repository" '' "$scratch/data/${repository#*/}" ||
         refuse "$repository: could not be fetched; run again to go on"
     echo "there: $scratch/data/${repository#*/}"
 done
@@ -208,7 +238,7 @@ for at in ${data[@]+"${!data[@]}"}; do
             case "$name" in
             *.zip) python3 -m zipfile -e "$scratch/data/$name" "$folder.partial" ;;
             *) tar -xf "$scratch/data/$name" -C "$folder.partial" --no-same-owner ;;
-            esac || refuse "$scratch/data/$name: cannot be unpacked ($(room) GB free in $scratch)"
+            esac || refuse "$scratch/data/$name: cannot be unpacked ($(room) GB free in $scratch, or less by your quota)"
             rm -rf "$folder"
             mv "$folder.partial" "$folder"
             echo "$digest" >"$folder.unpacked"
@@ -218,4 +248,4 @@ for at in ${data[@]+"${!data[@]}"}; do
     esac
 done
 
-echo "$scratch: $(room) GB free. Next: firstsight submit --pair NAME --cluster FILE --dry-run"
+echo "$scratch: $(room) GB free, or less by your quota. Next: firstsight submit --pair NAME --cluster FILE --dry-run"

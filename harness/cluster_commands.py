@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.cluster.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKLOADS = "workloads.yml"  # a run's own, as a pair's file may be called workloads.yaml
 SUBMIT_EPILOG = """examples:
   firstsight submit --pair tiny --dry-run                          the chain, its resources, its sbatch files
   firstsight submit --pair tiny                                    submit it; `firstsight status` follows it
@@ -77,6 +78,7 @@ def add_commands(commands: Any, data_options: Any) -> None:
     ready.add_argument("--weights", metavar="random", help="random: no checkpoints are needed")
     ready.add_argument("--cache", metavar="DIR", help="where artifacts are kept")
     ready.add_argument("--room", type=int, metavar="BYTES", help="that must be free there")
+    ready.add_argument("--locks", choices=("shared", "local"), help="whether jobs on several nodes count on its locks")
     ready.set_defaults(run=_ready)
 
     merge = commands.add_parser(
@@ -84,6 +86,12 @@ def add_commands(commands: Any, data_options: Any) -> None:
     )
     merge.add_argument("parts", type=Path, metavar="FOLDER", help="the records: below it, one a job")
     merge.add_argument("--results", type=Path, required=True, metavar="DIR", help="where the whole record goes")
+    merge.add_argument(
+        "--across",
+        metavar="FIELD,FIELD",
+        default="",
+        help="although nodes differ in these: cpu,driver,…",
+    )
     merge.add_argument("--compare", action="store_true", help="hold it against the run before, where there is one")
     merge.set_defaults(run=_merge)
 
@@ -107,7 +115,7 @@ def _site(options: argparse.Namespace) -> Site:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from harness.cluster.chain import RUN, Ask
+    from harness.cluster.chain import RUN, Ask, notes
     from harness.cluster.site import parse_time
     from harness.cluster.submit import (
         Run,
@@ -131,6 +139,7 @@ def _submit(options: argparse.Namespace) -> int:
         seconds = None if options.time is None else parse_time(options.time)
     except ValueError as error:
         raise UsageError(f"--time {error}") from None
+    own = {} if options.workloads in (None, "headline") else {WORKLOADS: _read(options.workloads)}
     ask = Ask(
         variants=variants_of(chosen(options.variants, pair), random),
         seeds=options.seeds,
@@ -140,15 +149,15 @@ def _submit(options: argparse.Namespace) -> int:
         nodes=options.nodes,
         gpus=options.gpus,
         random=random,
-        workloads=_workloads(options.workloads),
+        workloads=f"{RUN}/{WORKLOADS}" if own else options.workloads,
     )
-    arguments, own = absolute_arguments(options), {}
+    arguments = absolute_arguments(options)
     if arguments[1].startswith("/"):  # what is submitted is what runs, whatever becomes of the file meanwhile
         name = f"{pair.name}.yaml"
-        own[name] = Path(arguments[1]).read_text(encoding="utf-8")
+        own[name] = _read(arguments[1])
         arguments[1] = f"{RUN}/{name}"
     run = Run(new_folder(site, pair), planned(pair, site, ask, arguments))
-    written = {**own, **texts(run, site, pair, binds_of(pair))}
+    written = {**own, **texts(run, site, pair, binds_of(pair) if site.image else ())}
     if options.dry_run:
         for name, text in written.items():
             if name.endswith((".sbatch", "submit.sh")):
@@ -157,6 +166,8 @@ def _submit(options: argparse.Namespace) -> int:
     for job in run.jobs:
         tasks = f" × {len(job.tasks)} ({oneline(', '.join(job.tasks), 60)})" if job.tasks else ""
         print(f"  {job.name}{tasks}: {job.resources.words()}")
+    for note in notes(run.jobs, site):
+        print(f"note: {note}")
     if options.dry_run:
         print("nothing was written or submitted (--dry-run)")
         return 0
@@ -170,9 +181,12 @@ def _submit(options: argparse.Namespace) -> int:
     return 0
 
 
-def _workloads(given: str | None) -> str | None:
-    """As the suites take it, in any folder."""
-    return given if given in (None, "headline") else str(Path(given).absolute())
+def _read(path: str) -> str:
+    """A file that goes with the run."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{oneline(path, 200)}: cannot be read: {oneline(error, 200)}") from None
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -191,19 +205,20 @@ def _ready(options: argparse.Namespace) -> int:
 
     pair, random = open_pair(options), is_random_asked(options)
     require_meaning(pair, random)
-    for line in ready(pair, open_store(options.cache), random=random, room=options.room or 0):
+    shared = options.locks == "shared"
+    for line in ready(pair, open_store(options.cache), random=random, room=options.room or 0, shared=shared):
         print(line)
     return 0
 
 
 def _merge(options: argparse.Namespace) -> int:
     from harness.gate import Terms, compare, text
-    from harness.gate.merge import merged, stored
+    from harness.gate.merge import merged, parse_nodes, stored
     from harness.gate.storage import runs_below
     from harness.record import load_run
     from harness.report import page, table
 
-    path = stored(merged(options.parts), options.results)
+    path = stored(merged(options.parts, parse_nodes(options.across)), options.results)
     run, storage = load_run(path), path.parent.parent
     runs = runs_below(storage, newest=60).runs
     print(table.render(run))

@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 
-from harness.artifact import Store
+from harness.artifact import Store, digest_of, is_disk_full
 from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage
 from harness.distill.making import UNWATCHED
 from harness.distill.origins import Weights
 from harness.errors import ResourceError, UsageError
 from harness.gate.storage import runs_below
+from harness.kept_answers import Reference, answered, answers_key, load_answers
 from harness.measure import choices, environment, looking
 from harness.measure.agreement import FLIPS_KEPT
 from harness.measure.answers import Answers, Forced, answer, force
@@ -80,14 +81,6 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The teacher's answers and its states along them."""
-
-    answers: Answers
-    forced: Forced
-
-
-@dataclass(frozen=True)
 class Examined:
     """A case with the weights it comes from. Its model is in memory while nobody asks for another case's: pytest keeps
     what a session fixture returns, and must not keep a model alive by it.
@@ -137,6 +130,7 @@ class Doorway:
         self._workloads: str | None = None
         self._processes: int | None = None
         self._kept: tuple[Case, LoadedVariant] | None = None
+        self._resumed: dict[Case, int] = {}
         self._mute, self._watcher = _Unmuting(), UNWATCHED
         self._scratch = tempfile.TemporaryDirectory(prefix="firstsight-")  # removed with this object
 
@@ -304,16 +298,41 @@ class Doorway:
 
     @cached_property
     def reference(self) -> Reference:
-        """Answered by a teacher that is loaded for this and then forgotten."""
-        model = self.in_memory(Case(VARIANTS["baseline"])).model
-        answers = self._answer(model)
-        reference = Reference(answers, self._force(model, answers))
-        del model
+        """Answered by a teacher that is loaded for this and then forgotten; or found, where a job beside this one or a
+        run before answered just so.
+        """
+        case, made = Case(VARIANTS["baseline"]), []
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            made.append(answered(self.in_memory(case).model, self.questions, folder, **self._asked))
+            return {"questions": len(self.questions)}
+
+        found = self.lineage.store.get("reference", self._answers_key(case), make, rebuild=self.rebuild)
         self.release()  # baseline is loaded anew, to be held against itself
-        return reference
+        told = {"artifact": found.digest, "found": not made}
+        return Reference(*load_answers(found.path, self.questions), told)
 
     def examine(self, examined: Examined) -> tuple[Answers, Forced]:
-        return self._answer(examined.model), self._force(examined.model, self.reference.answers)
+        """Its own answers and its states along the reference's. In a job that may be requeued they are kept as they
+        come, for this job alone.
+        """
+        model, reference, case = examined.model, self.reference, examined.case
+        place = os.environ.get("FIRSTSIGHT_RESUME")
+        if not place:
+            evaluation = self.pair.evaluation
+            clips, tokens = evaluation.batch_clips, evaluation.max_new_tokens
+            own = answer(model, self.questions, batch_clips=clips, max_new_tokens=tokens)
+            return own, force(model, reference.answers, self.lineage.shared_vocabulary, batch_clips=clips)
+        key = {**self._answers_key(case), "along": reference.told["artifact"]}
+        folder = Path(place) / digest_of("answers", key)[:16]
+        try:
+            resumed = answered(model, self.questions, folder, along=reference.answers, **self._asked)
+        except Exception as error:
+            if isinstance(error, ResourceError) or not is_disk_full(error, Path(place)):
+                raise
+            raise ResourceError(f"disk full while answering, in {place}: free some, run again to resume") from error
+        self._resumed[case] = resumed
+        return load_answers(folder, self.questions)
 
     def look(self, examined: Examined, answers: Answers) -> tuple[Measurement, ...]:
         """What it still answers without its frames, and with them in another order; not asked of a control or another
@@ -337,18 +356,19 @@ class Doorway:
             examined.model, answers, batch_clips=evaluation.batch_clips, max_new_tokens=evaluation.max_new_tokens
         )
 
-    def _answer(self, model: Any) -> Answers:
+    @property
+    def _asked(self) -> dict[str, Any]:
         evaluation = self.pair.evaluation
-        return answer(
-            model,
-            self.questions,
-            batch_clips=evaluation.batch_clips,
-            max_new_tokens=evaluation.max_new_tokens,
-        )
+        return {
+            "shared": self.lineage.shared_vocabulary,
+            "batch_clips": evaluation.batch_clips,
+            "max_new_tokens": evaluation.max_new_tokens,
+        }
 
-    def _force(self, model: Any, answers: Answers) -> Forced:
-        shared = self.lineage.shared_vocabulary
-        return force(model, answers, shared, batch_clips=self.pair.evaluation.batch_clips)
+    def _answers_key(self, case: Case) -> Mapping[str, Any]:
+        loading = {"loader": case.variant.loader, "sizes": dict(spec_of(case.variant, self.pair).sizes)}
+        weights = self.files(case).weights.digest
+        return answers_key(weights, loading, self.questions, self.pair.data.dataset, self.device, **self._asked)
 
     def one_request(self, files: Files) -> MemorySpec:
         self.release()
@@ -390,6 +410,10 @@ class Doorway:
         invalid: Sequence[str] = (),
     ) -> dict[str, Any]:
         plain = vars(workload) if isinstance(workload, Workload) else workload
+        if suite == "agreement":
+            details = {**details, "reference": self.reference.told}
+            if resumed := self._resumed.get(case):
+                details = {**details, "resumed": f"{resumed} questions were answered before the job was requeued"}
         return to_extra_info(
             Record(
                 pair=self.pair.name,

@@ -3,8 +3,8 @@
     pytest suites/test_agreement.py --pair tiny
 
 Every variant answers the held-out test questions freely, and is forced along the teacher's answers; baseline is the
-teacher itself, loaded anew, and must agree with it exactly. What may be shipped answers some questions again: without
-its frames, with them in another order, with its options in other orders. That is not in the time of the row.
+teacher itself, loaded and asked anew, and must agree with it exactly. What may be shipped answers some questions again:
+without its frames, with them in another order, with its options in other orders. That is not in the time of the row.
 """
 
 from harness.measure import choices
@@ -25,4 +25,4 @@ def test_agreement(benchmark, trained_variant, teacher, examine, look, in_orders
     )
     if trained_variant.name == "baseline":
         exact = {m.metric: m.value for m in figures}
-        assert (exact["agreement"], exact["top1"], exact["kl"]) == (1.0, 1.0, 0.0), "baseline differs from itself"
+        assert (exact["agreement"], exact["top1"], exact["kl"]) == (1.0, 1.0, 0.0), teacher.differs

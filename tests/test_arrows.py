@@ -25,6 +25,7 @@ LAYERS = (
         "harness.doctor",
         "harness.report_commands",
         "harness.doorway",
+        "harness.kept_answers",
         "harness.options",
         "harness.progress",
     ),

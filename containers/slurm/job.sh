@@ -10,7 +10,7 @@
 #   finish                         all went well
 #
 # Signals: USR1 (SLURM's --signal=B:USR1@300, before the time limit) is passed to the command, which saves and ends; the
-# job requeues itself and goes on where it was. TERM (preemption, scancel) is passed on as well, but whether the job comes
+# job requeues itself and goes on with what was made and answered: only times are taken anew. TERM (preemption, scancel) is passed on as well, but whether the job comes
 # back is SLURM's to say. A command that fails ends the job with its exit code: nothing that waits for it is run.
 # shellcheck shell=bash
 set -uo pipefail
@@ -30,6 +30,7 @@ begin() {
     fi
     STATE=$RUN/state/$JOB${TASK:+.$TASK}
     mkdir -p "$RUN/state" "$SCRATCH/artifacts" "$SCRATCH/results" || exit 2
+    export FIRSTSIGHT_RESUME=$RUN/kept/$JOB${TASK:+.$TASK} # of this job alone: what a variant has answered so far
     trap 'ask USR1' USR1
     trap 'ask TERM' TERM
     note running 0
@@ -45,7 +46,9 @@ begin() {
         # shellcheck disable=SC2086  # several words
         module load $MODULES || fail 2 "module load $MODULES"
     fi
-    export PYTHONUNBUFFERED=1 FIRSTSIGHT_BARS=lines HF_HUB_OFFLINE=1 HF_HOME=${HF_HOME:-$SCRATCH/weights}
+    # Where containers/cluster_setup.sh put them, whatever a login shell's own files say.
+    unset HF_HUB_CACHE HUGGINGFACE_HUB_CACHE
+    export PYTHONUNBUFFERED=1 FIRSTSIGHT_BARS=lines HF_HUB_OFFLINE=1 HF_HOME=$SCRATCH/weights
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
     if [[ -z $IMAGE ]]; then
         export PYTHONNOUSERSITE=1
@@ -60,12 +63,18 @@ begin() {
     INSIDE=("$APPTAINER" exec --cleanenv --no-home --pwd "$RUN" --bind "$SCRATCH,${IMAGE%/*}${BINDS:+,$BINDS}")
     if ((GPUS)); then INSIDE+=(--nv --env FIRSTSIGHT_NV=1); fi
     local name
-    for name in CUDA_VISIBLE_DEVICES PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS \
+    for name in PYTHONUNBUFFERED FIRSTSIGHT_BARS HF_HUB_OFFLINE HF_HOME OMP_NUM_THREADS FIRSTSIGHT_RESUME \
         "${!NCCL_@}" "${!GLOO_@}"; do
         if [[ -n ${!name:-} ]]; then INSIDE+=(--env "$name=${!name}"); fi
     done
     INSIDE+=("$IMAGE")
     PYTHON=(python)
+    cards
+}
+
+# Which GPUs are ours, into the image: by the environment, as every node of a job has its own.
+cards() {
+    if [[ -n ${CUDA_VISIBLE_DEVICES:-} ]]; then export APPTAINERENV_CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES; fi
 }
 
 firstsight() { run ${INSIDE[@]+"${INSIDE[@]}"} "${PYTHON[@]}" -m harness.cli "$@"; }
@@ -79,7 +88,8 @@ suites() {
 }
 
 # On every node a launcher, which starts a process for each GPU. The launchers are deaf to USR1, or it would end them; the
-# processes are not: they agree on a step, save, and end.
+# processes are not: they agree on a step, save, and end. Apptainer gives what it runs a signal's default back, so that a
+# shell inside makes the launcher deaf.
 spread() {
     local first
     first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
@@ -87,11 +97,13 @@ spread() {
     local launch=(-m accelerate.commands.launch --num_machines "$SLURM_NNODES" --num_processes $((SLURM_NNODES * (GPUS > 0 ? GPUS : 1)))
         --main_process_ip "$first" --main_process_port $((20000 + SLURM_JOB_ID % 20000))
         --multi_gpu --mixed_precision no --dynamo_backend no)
-    # shellcheck disable=SC2016  # each node's own shell says which node it is
     # srun has what this shell has: not --export=NONE, by which the job itself began, nor one core where it was given more.
     unset SLURM_EXPORT_ENV
-    run srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 bash -c 'trap "" USR1; exec "${@//@RANK@/$SLURM_NODEID}"' \
-        spread ${INSIDE[@]+"${INSIDE[@]}"} "${PYTHON[@]}" "${launch[@]}" --machine_rank @RANK@ -m harness.cli "$@"
+    # shellcheck disable=SC2016  # each node's own shell says which node it is, and which GPUs it has
+    run srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 \
+        bash -c "$(declare -f cards)"'; trap "" USR1; cards; exec "${@//@RANK@/$SLURM_NODEID}"' spread \
+        ${INSIDE[@]+"${INSIDE[@]}"} sh -c 'trap "" USR1; exec "$@"' launcher \
+        "${PYTHON[@]}" "${launch[@]}" --machine_rank @RANK@ -m harness.cli "$@"
 }
 
 run() {
@@ -126,7 +138,7 @@ stopped() {
     if [[ $ASKED != TERM ]]; then
         if ((RESTARTS >= REQUEUES)); then fail "$1" "requeued $RESTARTS times already (requeues in the cluster file)"; fi
         note requeued "$1"
-        echo "── saved; requeued, to go on where it was"
+        echo "── saved; requeued, to go on with what was made and answered; times are taken anew"
         scontrol requeue "$SLURM_JOB_ID" || fail "$1" "SLURM would not requeue it; submit again: what was made is kept"
     else
         note stopped "$1"
@@ -143,6 +155,7 @@ fail() {
 }
 
 finish() {
+    rm -rf "$FIRSTSIGHT_RESUME"
     note done 0
     echo "── done, $(date +%FT%T)"
 }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.cluster.resources import LIGHT, Needs, Resources, fitted
-from harness.cluster.site import Site
+from harness.cluster.site import Site, time_words
 from harness.errors import UsageError
 from harness.pair import Pair
 from harness.variants import Variant
@@ -59,6 +59,11 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
     for name, value in (("--seeds", ask.seeds), ("--shards", ask.shards), ("--nodes", ask.nodes), ("--gpus", ask.gpus)):
         if value < 1:
             raise UsageError(f"{name} {value}: at least 1")
+    if ask.seconds is not None and ask.seconds < site.least:
+        raise UsageError(
+            f"--time {time_words(ask.seconds)}: at least {time_words(site.least)}, as jobs are told {site.warning} s "
+            "before their end to save and requeue (warning in the cluster file)"
+        )
     where = ask.partition or site.gpu_partition
     pair_and_data, cache = tuple(chosen), ("--cache", CACHE)
 
@@ -70,8 +75,8 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
         Job(
             "check",
             "Is all there that the chain reads: image, weights, clips, room on the disk?",
-            capped(fitted(LIGHT, site, site.cpu_partition, "check")),
-            (("ready", *pair_and_data, *cache, "--room", str(needs.disk)),),
+            capped(fitted(needs.check, site, site.cpu_partition, "check")),
+            (("ready", *pair_and_data, *cache, "--room", str(needs.disk), "--locks", site.locks),),
         )
     ]
 
@@ -122,6 +127,18 @@ def chain(pair: Pair, needs: Needs, site: Site, ask: Ask, chosen: Sequence[str])
         )
     )
     return tuple(jobs)
+
+
+def notes(jobs: Sequence[Job], site: Site) -> list[str]:
+    """A line for each job that is planned to take longer than it may: what becomes of it."""
+    return [
+        f"{job.name}: planned {time_words(job.resources.planned)}, of which it may take "
+        f"{time_words(job.resources.seconds)} at a time: it saves and requeues itself, about {often} times"
+        + ("; answers are kept, times are taken anew" if job.name == "suites" else "")
+        + (f"; the cluster file allows {site.requeues} (requeues), so that it would not end" * (often > site.requeues))
+        for job in jobs
+        if (often := job.resources.requeues(site.warning))
+    ]
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

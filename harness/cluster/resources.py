@@ -10,7 +10,7 @@ estimates, doubled and then capped; a job that meets its time limit saves and re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from harness.cluster.site import Partition, Site, time_words
@@ -29,6 +29,7 @@ PROCESS = 8 * GB  # of a node's memory: two interpreters with torch and CUDA's o
 UTILISATION = 0.15  # of the peak that the data sheet names: cautious, as a job that is cut off costs more
 RESERVE = 2.0  # times and memory of a node are asked for twice over
 STARTUP = 600  # seconds: image, imports, weights read from a shared disk
+HASHED = 5  # seconds a GB, of checkpoints read from a shared disk for their digest
 SUITES = 1800  # seconds of processes that time and weigh, beside the answers
 
 
@@ -46,6 +47,9 @@ class Need:
         return replace(self, flops=self.flops / parts)
 
 
+LIGHT = Need(gpu=0, host=0, flops=0)  # files are read, a page is written
+
+
 @dataclass(frozen=True)
 class Needs:
     """Of every stage of a pair's chain. `disk`: bytes that the artifacts of the whole chain take, about."""
@@ -55,14 +59,12 @@ class Needs:
     distil: Need
     suites: dict[str, Need]
     disk: int
-
-
-LIGHT = Need(gpu=0, host=0, flops=0)  # files are read, a page is written
+    check: Need = LIGHT
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job asks SLURM for."""
+    """What a job asks SLURM for. `planned`: the seconds that it would ask for if nothing limited them."""
 
     partition: str
     seconds: int
@@ -71,6 +73,11 @@ class Resources:
     gpus: int = 0  # of a node
     gpu: str | None = None
     nodes: int = 1
+    planned: int = field(default=0, compare=False)
+
+    def requeues(self, warning: int) -> int:
+        """How often a job of the planned length saves and requeues itself, `warning` seconds before its limit."""
+        return 0 if self.planned <= self.seconds else ceil(self.planned / (self.seconds - warning)) - 1
 
     def words(self) -> str:
         """For a table."""
@@ -101,7 +108,9 @@ def needs_of(pair: Pair, variants: Sequence[str]) -> Needs:
             flops=learning.flops + rounds * asked,
         ),
         suites={one.form.name: _suites(pair, planned, shapes, weights, one.form) for one in planned.forms},
-        disk=4 * (sum(weights.values()) + taught * width) // 3 + learning.host,
+        disk=4 * (sum(weights.values()) + taught * width + _reference(pair, shapes["teacher"], planned)) // 3
+        + learning.host,
+        check=replace(LIGHT, seconds=STARTUP + _hashing(pair, weights)),
     )
 
 
@@ -124,9 +133,12 @@ def fitted(need: Need, site: Site, name: str, job: str, *, gpus: int = 1, nodes:
         gpus, share = 0, 1.0 if need.gpu else min(1.0, 2 / partition.cpus)
     host = need.host if gpus else need.host + need.gpu
     flops = need.flops / (1e12 * partition.tflops * UTILISATION * max(gpus, 1) * nodes)
+    # a job that was told to save as soon as it began would be requeued for ever
+    planned = max(_rounded(RESERVE * flops + need.seconds), site.least)
     return Resources(
         partition=name,
-        seconds=min(_rounded(RESERVE * flops + need.seconds), partition.time),
+        seconds=min(planned, partition.time),
+        planned=planned,
         cpus=max(1, min(int(share * partition.cpus), 16 * max(gpus, 1))),
         memory=min(ceil((PROCESS + RESERVE * host) / GB) * GB, _share(partition, gpus)),
         gpus=gpus,
@@ -145,6 +157,12 @@ def _rounded(seconds: float) -> int:
 
 def _answers(pair: Pair, split: str) -> int:
     return clips_in(pair.data, split) * (pair.data.splits[split].questions_per_clip or 1)
+
+
+def _reference(pair: Pair, teacher: Shapes, planned: Plan) -> int:
+    """Bytes of the teacher's states along its answers to the test, and of its head."""
+    rows = _answers(pair, pair.evaluation.split) * pair.evaluation.rotations * pair.evaluation.max_new_tokens
+    return planned.sides[0].native_bytes * teacher.text.width * (rows + teacher.text.vocabulary)
 
 
 def _row(pair: Pair, shapes: Shapes, split: str) -> RowTokens:
@@ -193,8 +211,14 @@ def _made(pair: Pair, shapes: dict[str, Shapes], weights: dict[str, int]) -> Nee
         gpu=max((one.gpu for one in found), default=0),
         host=max([*(one.host for one in found), *weights.values()]),
         flops=sum(one.flops for one in found),
-        seconds=STARTUP + sum(weights.values()) // GB * 5,
+        seconds=STARTUP + _hashing(pair, weights),
     )
+
+
+def _hashing(pair: Pair, weights: dict[str, int]) -> int:
+    """Seconds, where weights are given."""
+    given = (side for side, spec in (("teacher", pair.teacher), ("student", pair.student)) if spec.weights)
+    return HASHED * ceil(sum(weights[side] for side in given) / GB)
 
 
 def _suites(pair: Pair, planned: Plan, shapes: dict[str, Shapes], weights: dict[str, int], form: Form) -> Need:

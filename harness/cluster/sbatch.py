@@ -70,7 +70,7 @@ def _options(job: Job, site: Site, place: Place, pair: str) -> list[str]:
         f"--mem={ask.memory // 2**20}M",
         *([f"--gres=gpu:{f'{ask.gpu}:' if ask.gpu else ''}{ask.gpus}"] if ask.gpus else []),
         *([f"--constraint={constraint}"] if (constraint := site.partition(ask.partition).constraint) else []),
-        *([f"--array=0-{len(job.tasks) - 1}"] if job.tasks else []),
+        *([f"--array=0-{len(job.tasks) - 1}{'%1' if site.locks == 'local' else ''}"] if job.tasks else []),
         f"--output={place.run}/logs/{job.name}{'-%a' if job.tasks else ''}.log",
         "--open-mode=append",
         "--requeue",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -113,6 +113,9 @@ class Site(Section):
         (), description="`module load` before anything runs"
     )
     binds: Many[Place] = Field((), description="more folders that the image shall see")
+    locks: Literal["shared", "local"] = Field(
+        "shared", description="local: scratch's locks hold on one node alone, so that tasks that share run one by one"
+    )
     warning: Count = Field(300, description="seconds before its limit at which a job is told to save and requeue")
     requeues: Count = Field(50, description="how often one job may be requeued")
 
@@ -137,6 +140,11 @@ class Site(Section):
                 f"cluster has, the cluster file what is used of it)"
             )
         return self.partitions[name]
+
+    @property
+    def least(self) -> int:
+        """Seconds that a job asks for at least: as long as it is warned of its end, and five minutes, to get on."""
+        return 2 * self.warning + 300
 
     @property
     def root(self) -> Path:

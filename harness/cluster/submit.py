@@ -29,14 +29,6 @@ from harness.variants import Variant
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE = 120  # seconds for sbatch, which waits for a busy controller
-_HINTS = (  # a part of what sbatch says, and what to do about it
-    ("invalid account", "name yours in the cluster file (account), or with --account; sacctmgr show user $USER -s"),
-    ("invalid partition", "name one that `sinfo -s` lists, in the cluster file or with --partition"),
-    ("requested node configuration", "the cluster file asks for more than a node has (cpus, memory, gpus, gpu)"),
-    ("generic resource", "the cluster file's gpu is none of this cluster's; `sinfo -o %G` lists them"),
-    ("time limit", "the cluster file's time is above the partition's; `sinfo -o '%P %l'` lists them"),
-    ("qos", "name one of yours in the cluster file (qos); sacctmgr show user $USER -s"),
-)
 
 
 @dataclass(frozen=True)
@@ -92,7 +84,7 @@ def write(folder: Path, written: Mapping[str, str]) -> None:
 
 
 def submit(folder: Path) -> dict[str, str]:
-    """Run the folder's submit.sh: job → id. ClusterError with sbatch's own words and what to do."""
+    """Run the folder's submit.sh: job → id. ClusterError with sbatch's own words and what to do, as that says them."""
     # A job that submits has its own limits in SLURM_*, and sbatch would take them over.
     calm = {name: value for name, value in os.environ.items() if not re.match(r"S(LURM|BATCH)_(?!CONF)", name)}
     try:
@@ -106,24 +98,27 @@ def submit(folder: Path) -> dict[str, str]:
             + (f"; submitted before that: scancel {left}" if left else "")
         ) from None
     if done.returncode:
-        said = oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 400)
-        if "command not found" in said:
-            raise ClusterError(
-                "no sbatch here: submit from a login node of the cluster, or see the files with --dry-run"
-            )
-        lowered = said.lower()
-        hint = next((hint for part, hint in _HINTS if part in lowered), None)
-        raise ClusterError(f"{said}{f': {hint}' if hint else ''}; nothing is left in the queue")
+        raise ClusterError(oneline(done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}", 900))
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
 
 
 def binds_of(pair: Pair) -> list[str]:
-    """Folders that an image must see beside scratch: the pair's weights, its data."""
-    found = [Path(pair.data.path).expanduser().absolute()] if pair.data.path else []
-    found += [
-        Path(side.weights) for side in (pair.teacher, pair.student) if side.weights and side.weights.startswith("/")
-    ]
-    return [str(path) for path in found]
+    """Folders that an image must see beside scratch: the pair's weights, its data; of a file its folder, and where a
+    link leads elsewhere, that too. ClusterError for a path that Apptainer cannot bind.
+    """
+    named = [pair.data.path, *(side.weights for side in (pair.teacher, pair.student))]
+    paths = [Path(one).expanduser() for one in named if one]
+    found = []
+    for path in (path for path in paths if path.is_absolute()):  # others are names on the Hugging Face hub
+        for at in (path, path.resolve()):
+            folder = at.parent if at.is_file() else at
+            if set(str(folder)) & {",", ":"}:
+                raise ClusterError(
+                    f"{oneline(folder, 200)}: Apptainer cannot bind a folder with a comma or a colon in its path: move "
+                    "it, or name it otherwise"
+                )
+            found.append(str(folder))
+    return list(dict.fromkeys(found))
 
 
 def require_whole_paths(pair: Pair) -> None:

@@ -134,7 +134,9 @@ def _jobs(raw: JSON) -> Pairs:
         if isinstance(job, dict):
             names = job.get("variants")
             listed = ", ".join(map(str, names)) if isinstance(names, list) else ""
-            told.append(f"{listed} on node {job.get('node')}, {job.get('datetime')}")
+            differs = job.get("differs")
+            other = f" (not as the first: {'; '.join(map(str, differs))})" if isinstance(differs, list) else ""
+            told.append(f"{listed} on node {job.get('node')}{other}, {job.get('datetime')}")
     said = f"{len(told)} jobs, whose times were not taken in turn: {'; '.join(told)}"
     return (("Jobs", said),)
 

@@ -1,6 +1,7 @@
 """A private SLURM, a private Apptainer with the image, and FirstSight used on them as from a login node.
 
-Only tests marked `cluster` ask for any of it.
+Only tests marked `cluster` ask for any of it. Where one cannot be had they are skipped, and the last line says so; with
+FIRSTSIGHT_MUST_CLUSTER=1 they fail.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -79,12 +80,28 @@ def logs(run: Path) -> str:
     return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted((run / "logs").iterdir()))
 
 
+ABSENT: dict[str, str] = {}  # what could not be had → why
+
+
+def absent(what: str, why: str) -> NoReturn:
+    """Skip, visibly; or fail, where FIRSTSIGHT_MUST_CLUSTER says that it has to be there."""
+    ABSENT[what] = why
+    if os.environ.get("FIRSTSIGHT_MUST_CLUSTER", "") not in ("", "0"):
+        pytest.fail(f"FIRSTSIGHT_MUST_CLUSTER: no {what} here: {why}", pytrace=False)
+    pytest.skip(why)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what, why in ABSENT.items():
+        terminalreporter.write_line(f"NOT RUN: tests by real {what}: {why}", yellow=True, bold=True)
+
+
 @pytest.fixture(scope="session")
 def apptainer() -> Iterator[PrivateApptainer]:
     try:
         found = PrivateApptainer.install()
     except Missing as why:
-        pytest.skip(str(why))
+        absent("Apptainer", str(why))
     yield found
     shutil.rmtree(found.home, ignore_errors=True)
 
@@ -117,7 +134,7 @@ def image(apptainer: PrivateApptainer, tmp_path_factory: pytest.TempPathFactory)
 def slurm() -> Iterator[PrivateSlurm]:
     """Two nodes of two cores each; on one machine, so that tests wait rather than count on speed."""
     if why := missing():
-        pytest.skip(why)
+        absent("SLURM", why)
     with PrivateSlurm(nodes=2, cpus=2) as found:
         yield found
 

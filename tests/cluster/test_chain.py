@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 from harness.artifact import Store
 from harness.distill.lineage import Lineage
 from harness.pair import load_pair
-from harness.record import load_run
+from harness.record import Run, load_run
 from harness.report.view import variants
 from tests.cluster.conftest import ROOT, Image, LoginNode, jobs_of, logs
 from tests.cluster.private_apptainer import PrivateApptainer
@@ -54,12 +55,68 @@ def test_a_submitted_pair_ends_in_a_report(home: LoginNode, first: Path) -> None
     assert "not taken in turn" in report.read_text(), "variants of several jobs were not timed side by side"
 
 
-def test_its_record_is_as_one_from_outside(home: LoginNode, first: Path, lineage: Any) -> None:
+@pytest.fixture(scope="module")
+def outside(lineage: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What `pytest suites` records by itself, without SLURM and without an image, of the same variants."""
+    assert lineage.student()  # and so teacher and targets
+    folder = tmp_path_factory.mktemp("outside")
+    shutil.copytree(lineage.store.root, folder / "artifacts")
+    places = ("--cache", str(folder / "artifacts"), "--results", str(folder / "results"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "suites", "--pair", str(MICRO), *CHOSEN]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *places], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load_run(folder / "results")
+
+
+def keys(value: object, at: str = "") -> set[str]:
+    """Every key of a JSON value by its path; a list's elements are one."""
+    if isinstance(value, dict):
+        return {one for name, inner in value.items() for one in ({f"{at}.{name}"} | keys(inner, f"{at}.{name}"))}
+    return {one for inner in value for one in keys(inner, f"{at}[]")} if isinstance(value, list) else set()
+
+
+def shape(run: Run) -> dict[str, set[str]]:
+    """Of a record's rows by their names, and of what is told of the machine."""
+    whole = json.loads(run.path.read_bytes())
+    found = {row["name"]: keys(row) for row in whole["benchmarks"]}
+    assert len(found) == len(whole["benchmarks"])
+    return {**found, "machine": keys(whole["machine_info"]), "whole": set(whole)}
+
+
+APART = {".extra_info.firstsight.details.apart"}  # what jobs of their own add to every row
+JOBS = {".firstsight.jobs"} | {f".firstsight.jobs[].{name}" for name in ("variants", "node", "datetime", "command")}
+
+
+def same_shape(ours: Run, outside: Run) -> None:
+    """The same rows, and in each the same keys; weights of the same digests."""
+    found, wanted = shape(ours), shape(outside)
+    variants = {record.variant for record in ours.records}
+    kept = [row["name"] for row in json.loads(outside.path.read_bytes())["benchmarks"] if _variant(row) in variants]
+    assert {*found} == {*kept, "machine", "whole"}
+    assert found["machine"] - JOBS == wanted["machine"]
+    assert found["whole"] == wanted["whole"]
+    assert {name: found[name] - APART for name in kept} == {name: wanted[name] for name in kept}
+    assert digests(ours).items() <= digests(outside).items()
+
+
+def _variant(row: Any) -> str:
+    return str(row["extra_info"]["firstsight"]["variant"])
+
+
+def digests(run: Run) -> dict[tuple[str, str], str]:
+    return {(record.variant, role): digest for record in run.records for role, digest in record.artifacts.items()}
+
+
+def test_its_record_is_as_one_from_outside(home: LoginNode, first: Path, lineage: Any, outside: Run) -> None:
     """The same variants and rows, the same weights by digest, the same keys in every row."""
     run = load_run(home.scratch / "results")
+    same_shape(run, outside)
     assert [view.name for view in variants(run)] == ["baseline", "int8", "distilled"]
-    digests = {role: digest for record in run.records for role, digest in record.artifacts.items()}
-    assert digests == {"teacher": lineage.teacher.digest, "distilled": lineage.student().digest}
+    assert {role: digest for (_, role), digest in digests(run).items()} == {
+        "teacher": lineage.teacher.digest,
+        "distilled": lineage.student().digest,
+    }
     assert run.commit.get("id") not in (None, "unversioned")
     rows = json.loads(run.path.read_bytes())["benchmarks"]
     apart = [row["extra_info"]["firstsight"]["details"].pop("apart") for row in rows]
@@ -221,7 +278,7 @@ def test_two_nodes_that_are_stopped_save_and_go_on_together(
     run, job = learning(login, lineage, undisturbed, patient, "--nodes", "2")
     usr1(login.slurm, job)
     log = ended_well(login, run, job)
-    assert "── saved; requeued, to go on where it was" in log
+    assert "── saved; requeued, to go on with what was made" in log
     assert "restart 1" in log
     assert (login.scratch / "artifacts" / undisturbed.name / "model.safetensors").is_file(), log
 
@@ -260,7 +317,7 @@ def in_image(slurm: PrivateSlurm, apptainer: PrivateApptainer, image: Image, tmp
 
 
 def test_the_chain_in_the_image_makes_the_very_same_student_and_names_the_image(
-    in_image: LoginNode, image: Image, lineage: Any
+    in_image: LoginNode, image: Image, lineage: Any, outside: Run
 ) -> None:
     """sbatch and apptainer exec: the same digests and bytes as outside, rows with the same keys."""
     run = in_image.submit("--variants", "baseline,distilled", "--workloads", "headline")
@@ -273,6 +330,71 @@ def test_the_chain_in_the_image_makes_the_very_same_student_and_names_the_image(
     record = load_run(in_image.scratch / "results")
     assert record.environment["image"] == image.told["sha256"]
     assert {one.suite for one in record.records} >= {"latency", "vram", "agreement", "distillation"}
+    same_shape(record, outside)
+
+
+def test_usr1_reaches_a_training_in_the_image_and_it_goes_on(
+    in_image: LoginNode, lineage: Any, patient: Path, undisturbed: Path
+) -> None:
+    """SLURM signals the shell, the shell Apptainer, Apptainer the training; it ends with the very same student."""
+    run, job = learning(in_image, lineage, undisturbed, patient)
+    usr1(in_image.slurm, job)
+    log = ended_well(in_image, run, job)
+    assert "── saved; requeued, to go on with what was made" in log
+    assert "going on from what an interrupted run left" in log
+    same_student(in_image, undisturbed)
+
+
+def test_two_nodes_in_the_image_that_are_stopped_save_and_go_on(
+    in_image: LoginNode, lineage: Any, patient: Path, undisturbed: Path
+) -> None:
+    """The launchers inside are deaf to USR1, though Apptainer gives signals their default back."""
+    run, job = learning(in_image, lineage, undisturbed, patient, "--nodes", "2")
+    usr1(in_image.slurm, job)
+    log = ended_well(in_image, run, job)
+    assert "── saved; requeued, to go on with what was made" in log
+    assert (in_image.scratch / "artifacts" / undisturbed.name / "model.safetensors").is_file(), log
+
+
+def test_a_job_with_a_gpu_has_the_card_that_slurm_gave_it_and_its_modules(
+    slurm: PrivateSlurm, tmp_path: Path, image: Image
+) -> None:
+    """The private nodes' cards are names alone, so that the program here shows what Apptainer would be given."""
+    program, profile = tmp_path / "apptainer", tmp_path / "profile"
+    program.write_text('#!/bin/bash\necho "$* cards $APPTAINERENV_CUDA_VISIBLE_DEVICES modules $MODULES_LOADED"\n')
+    program.chmod(0o755)
+    profile.write_text("module() { export MODULES_LOADED=$*; }\n")
+    card = {"time": "02:00:00", "cpus": 2, "memory": "6GB", "tflops": 1}
+    partitions = {"short": {**card, "gpus": 4, "gpu": "h200", "gpu_memory": "141GB"}}
+    told = {"partitions": partitions, "image": str(image.file), "apptainer": str(program), "modules": ["apptainer"]}
+    login = LoginNode(slurm, tmp_path, python=None, **told)
+    run = login.submit("--variants", "baseline,int8", "--write")
+    shared = (run / "job.sh").read_text()
+    (run / "job.sh").write_text(f"source {profile}\n{shared}")
+    job = slurm.run("sbatch", "--parsable", str(run / "suites.sbatch"))
+    for task in (0, 1):
+        assert slurm.wait(f"{job}_{task}", "COMPLETED", "FAILED", seconds=60) == "COMPLETED", logs(run)
+    said = [(run / "logs" / f"suites-{task}.log").read_text() for task in (0, 1)]
+    for one in said:
+        assert "--nv --env FIRSTSIGHT_NV=1 " in one
+        assert "modules load apptainer" in one
+        assert re.search(r"cards \d\b", one), one
+    assert "TRES=" in slurm.run("scontrol", "show", "job", "-o", f"{job}_0")
+
+
+@pytest.mark.parametrize("name", ["baseline", "distillation"])
+def test_a_single_job_runs_in_the_image(in_image: LoginNode, image: Image, tmp_path: Path, name: str) -> None:
+    told = {"PAIR": MICRO, "SCRATCH": in_image.folder, "IMAGE": image.file, "APPTAINER": tmp_path / "apptainer"}
+    export = ",".join(["ALL", "MODULES=", *(f"{name}={value}" for name, value in told.items())])
+    own = ["--partition=short", "--cpus-per-task=2", "--mem=4G", "--time=01:00:00", f"--output={in_image.folder}/log"]
+    own += ["--gres=none", f"--export={export}"]
+    script = ROOT / "containers" / "slurm" / f"{name}.sbatch"
+    job = in_image.slurm.run("sbatch", "--parsable", f"--chdir={ROOT}", *own, str(script))
+    state = in_image.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=400)
+    assert state == "COMPLETED", (in_image.folder / "log").read_text()
+    run = load_run(in_image.folder / "firstsight" / "results")
+    assert {view.name for view in variants(run)} >= {"baseline"}
+    assert run.environment["image"] == image.told["sha256"]
 
 
 def test_an_image_of_a_login_node_plans_and_what_is_there_submits(

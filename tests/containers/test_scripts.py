@@ -117,6 +117,19 @@ def test_the_revision_is_gits(script: Run, local: tuple[str, ...], told: Path, t
     assert f"revision {commit},trunk,dirty;" in script("build", *local, root=tree).stdout
 
 
+def test_a_quota_is_met_before_the_build(script: Run, local: tuple[str, ...], told: Path, tmp_path: Path) -> None:
+    """df sees none; a file system that sets room aside does."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "fallocate"
+    program.write_text('#!/bin/sh\necho "fallocate: fallocate failed: Disk quota exceeded" >&2\nexit 1\n')
+    program.chmod(0o755)
+    done = script("build", *local, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "GB free, but not to you (Disk quota exceeded), and cpu takes 0 GB" in done.stderr
+    assert not told.exists()
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--variant", "gpu"), "--variant gpu: cpu, or cu and three digits as cu126"),
     (("--variant", "cu118"), "containers/image.cu118.lock is missing: make it where pip finds that torch"),
@@ -279,6 +292,58 @@ def test_exec_refuses(script: Run, image: Path, told: Path, arguments: tuple[str
     done = script("exec", *(str(image) if word == "IMAGE" else word for word in arguments))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert says in done.stderr
+    assert not told.exists()
+
+
+# --- containers/firstsight
+
+
+@pytest.fixture
+def bound(script: Run, image: Path, told: Path) -> Callable[..., list[str]]:
+    """bound("plan", "--pair", …): the folders that the image is given to see."""
+
+    def of(*arguments: object, **more: str) -> list[str]:
+        done = script("firstsight", *arguments, FIRSTSIGHT_IMAGE=str(image), SCRATCH="", **more)
+        assert done.returncode == 0, done.stderr
+        said = told.read_text().splitlines()
+        return said[said.index("--bind") + 1].split(",")
+
+    return of
+
+
+def test_firstsight_binds_all_that_is_named(bound: Callable[..., list[str]], image: Path, tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("pairs", "clips", "7b", "site", "scratch", "loads")}
+    for folder in places.values():
+        folder.mkdir()
+    pair, site, loads = (tmp_path / name for name in ("pairs/mine.yaml", "site/c.yaml", "loads/w.yaml"))
+    pair.write_text(f"teacher:\n  weights: '{places['7b']}'\ndata:\n  path: {places['clips']}/q.jsonl   # ours\n")
+    (places["clips"] / "q.jsonl").touch()
+    site.write_text("scratch: $HERE/scratch\n")
+    loads.touch()
+    names = ("submit", "--dry-run", f"--pair={pair}", f"--cluster={site}", "--workloads", loads)
+    seen = bound(*names, HERE=str(tmp_path))
+    assert set(seen) == {str(path) for path in (image.parent, *places.values())}
+    assert len(seen) == len(set(seen))
+    seen = bound("plan", "--pair", "tiny", "--cluster", site, HERE="/nowhere")
+    assert set(seen) == {str(image.parent), str(places["site"])}, "what is not there is told inside"
+
+
+@pytest.mark.parametrize("form", ["--data {}", "--data={}", "--qa {}:Reasoning/counting", "--qa={}:Reasoning"])
+def test_firstsight_binds_data_by_the_name_it_is_given(
+    bound: Callable[..., list[str]], image: Path, tmp_path: Path, form: str
+) -> None:
+    """A link too: what the arguments say has to be there inside."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    words = form.format(f"egothink:{tmp_path}/link").split()
+    assert bound("plan", *words) == [str(image.parent), f"{tmp_path}/link", f"{tmp_path}/real"]
+
+
+def test_firstsight_refuses_what_cannot_be_bound(script: Run, image: Path, told: Path, tmp_path: Path) -> None:
+    (tmp_path / "a,b").mkdir()
+    done = script("firstsight", "plan", "--data", f"egothink:{tmp_path}/a,b", FIRSTSIGHT_IMAGE=str(image))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "a,b: Apptainer cannot bind a folder with a comma or a colon in its path" in done.stderr
     assert not told.exists()
 
 

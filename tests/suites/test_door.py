@@ -235,6 +235,31 @@ def pytest_configure(config):
 
 
 @pytest.mark.slow
+def test_a_requeued_job_goes_on_with_what_was_answered_and_its_record_says_so(
+    home: Home, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    """A scheduler stops it while int8 is answering. The reference is an artifact; what a variant says is the job's."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    call = ("--pair", MICRO, "--variants", "baseline,int8", "-k", "agreement")
+    told = {"PYTHONPATH": str(tmp_path), "FIRSTSIGHT_RESUME": str(tmp_path / "kept"), "STOPPED_BY": "SIGUSR1"}
+    assert home.run(*call, "-p", "stopping", env=told).returncode == 75
+    done = home.run(*call, env={"FIRSTSIGHT_RESUME": str(tmp_path / "kept")})
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = {record.variant: record for record in load_run(home.records()[-1]).records}
+    assert found["baseline"].details["resumed"] == "48 questions were answered before the job was requeued"
+    assert "resumed" not in found["int8"].details
+    outside = home.run(*call)
+    assert outside.returncode == 0, outside.stdout[-3000:]
+    alone = {record.variant: record for record in load_run(home.records()[-1]).records}
+    assert not any("resumed" in record.details for record in alone.values()), "another run answers anew"
+    for name, record in alone.items():
+        assert record.details["items"] == found[name].details["items"]
+        assert record.details["reference"]["found"] is True  # type: ignore[index, call-overload]
+    begun = next(r for r in load_run(home.records()[0]).records if r.suite == "agreement")
+    assert begun.details["reference"]["found"] is False  # type: ignore[index, call-overload]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "asked", "code", "said"),
     [

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.chain import Job
+from harness.cluster.chain import Job, notes
 from harness.cluster.resources import GB, Need, Resources, fitted, needs_of
 from harness.cluster.site import Site, load_site
 from harness.errors import ClusterError, ResourceError, UsageError
 from harness.pair import load_pair
+from tests.harness.cluster.conftest import A100, TOLD
 
 Jobs = Callable[..., tuple[Job, ...]]
 
@@ -65,6 +66,34 @@ def test_times_are_planned_and_capped(jobs: Jobs, site: Site) -> None:
     work = Need(GB, GB, 1e18)
     assert fitted(work, site, "gpu", "x").seconds > fitted(work.over(4), site, "gpu", "x").seconds
     assert {job.resources.seconds for job in jobs("baseline", seconds=1200)} <= {600, 900, 1200}
+
+
+def test_no_job_is_told_to_save_as_soon_as_it_begins(told: Callable[..., Path], jobs: Jobs) -> None:
+    """Such a job would be requeued for ever."""
+    site = load_site(told(warning=1200))
+    assert min(job.resources.seconds for job in jobs("baseline", "distilled", on=site)) == 2 * 1200 + 300
+    with pytest.raises(UsageError, match="--time 00:40:00: at least 00:45:00, as jobs are told 1200 s"):
+        jobs("baseline", on=site, seconds=2400)
+    assert {job.resources.seconds for job in jobs("baseline", on=site, seconds=2700)} == {2700}
+
+
+def test_what_takes_longer_than_it_may_is_told_and_what_never_ends(told: Callable[..., Path], jobs: Jobs) -> None:
+    site = load_site(told(partitions={"gpu": {**A100, "time": "02:00:00"}, "cpu": TOLD["partitions"]["cpu"]}))
+    found = notes(jobs("baseline", "distilled", on=site), site)
+    assert found[0].startswith("targets: planned 1-23:40:00, of which it may take 02:00:00 at a time: it saves and ")
+    assert found[0].endswith("requeues itself, about 24 times")
+    assert [line.partition(":")[0] for line in found] == ["targets", "distil"]
+    few = load_site(told(requeues=9, partitions={"gpu": {**A100, "time": "12:00:00"}, "cpu": A100}))
+    slow = notes(jobs("baseline", "distilled", on=few, seconds=3600), few)
+    assert slow[1].endswith("; the cluster file allows 9 (requeues), so that it would not end")
+    assert notes(jobs("baseline"), load_site(told())) == []
+
+
+def test_checking_takes_as_long_as_hashing_what_is_given() -> None:
+    variants = ["baseline", "distilled"]
+    assert needs_of(load_pair("tiny"), variants).check.seconds == 600
+    given = needs_of(load_pair("egogpt-qwen2vl"), variants).check
+    assert (given.gpu, given.seconds) == (0, 600 + 5 * 22), "17 GB and 5 GB, in bf16"
 
 
 def test_what_no_gpu_holds_is_told_before_anything_is_submitted(site: Site) -> None:

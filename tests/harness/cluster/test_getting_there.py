@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -131,6 +132,88 @@ def test_weights_are_verified_by_the_digests_that_name_them(tmp_path: Path) -> N
     assert found.returncode == 2
     assert "altered" in found.stderr
     assert not blob.exists(), "so that the next call fetches it again"
+
+
+HUB = """
+# A hub with one repository: what is asked of it is written down; its weights are two shards, of which $LACKS is lost.
+import os, pathlib
+def snapshot_download(repository, **asked):
+    with open(os.environ["ASKED"], "a") as file:
+        print(repository, asked, file=file)
+    if "gated" in repository:
+        raise PermissionError("403: you have to\\naccept its terms")
+    folder = pathlib.Path(os.environ["HF_HOME"]) / "hub" / "models--you--yours" / "snapshots" / "1"
+    (folder.parent.parent / "blobs").mkdir(parents=True, exist_ok=True)
+    (folder.parent.parent / "blobs" / "9e26dfeeb6e641a33dae4961196235bdb965b21b").write_bytes(b"{}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {"config.json", "1.safetensors", "2.safetensors"} - {os.environ.get("LACKS")}:
+        (folder / name).write_text("{}")
+    index = '{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}'
+    (folder / "model.safetensors.index.json").write_text(index)
+    return str(folder)
+"""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where python3's huggingface_hub is HUB, and an `hf` of another year on PATH; what was asked of the hub."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "huggingface_hub.py").write_text(HUB)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "hf").write_text("#!/bin/sh\necho an old hf was asked >&2\nexit 1\n")
+    (tmp_path / "bin" / "hf").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
+    monkeypatch.setenv("PYTHON", sys.executable)
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    return tmp_path / "asked"
+
+
+def test_weights_come_without_pickles_and_every_shard_is_there(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    call = ("--scratch", scratch, "--weights", "you/yours@v1", "--dataset", "you/clips")
+    found = ran(SETUP, *call)
+    assert found.returncode == 0, found.stderr
+    assert "whole: you/yours, 2 of 2 shards" in found.stdout
+    weights, clips = hub.read_text().splitlines()
+    assert weights.startswith("you/yours {'revision': 'v1', ")
+    assert "['*.safetensors', '*.json', '*.txt', '*.model']" in weights, "all of them: not the last alone"
+    assert clips == f"you/clips {{'repo_type': 'dataset', 'local_dir': '{scratch}/data/clips'}}"
+    shutil.rmtree(scratch / "weights")
+    monkeypatch.setenv("LACKS", "2.safetensors")
+    found = ran(SETUP, *call)
+    assert found.returncode == 2
+    assert "no 2.safetensors\n" in found.stderr
+    assert found.stderr.splitlines()[-1].endswith("run again to go on")
+
+
+def test_a_repository_that_asks_for_consent_is_told(hub: Path, tmp_path: Path) -> None:
+    found = ran(SETUP, "--scratch", tmp_path / "scratch", "--weights", "you/gated")
+    assert found.returncode == 2
+    assert "PermissionError: 403: you have to accept its terms\n" in found.stderr
+    assert "export HF_TOKEN" in found.stderr.splitlines()[-1]
+
+
+def test_the_images_library_is_asked_before_this_machines(
+    hub: Path, tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version is pinned. The token goes by the environment."""
+    apptainer = tmp_path / "bin" / "apptainer"
+    apptainer.write_text(f'#!/bin/bash\necho "$APPTAINERENV_HF_TOKEN|$*" >{tmp_path}/told\n')
+    apptainer.chmod(0o755)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    scratch = tmp_path / "scratch"
+    blob = scratch / "weights" / "hub" / "models--you--yours" / "blobs" / hashlib.sha256(b"w").hexdigest()
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"w")
+    found = ran(SETUP, "--scratch", scratch, "--image", image, "--weights", "you/yours")
+    assert found.returncode == 0, found.stderr
+    said = (tmp_path / "told").read_text()
+    assert said.startswith(f"secret|exec --cleanenv --no-home --bind {scratch} {scratch}/firstsight.sif python -c ")
+    assert "secret" not in said.partition("|")[2]
+    assert not hub.exists()
 
 
 @pytest.mark.parametrize(

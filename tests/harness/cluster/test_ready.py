@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from harness.artifact import Store
 from harness.cli import main
+from harness.cluster import ready as module
 from harness.cluster.ready import ready
 from harness.errors import DataError, ModelError, ResourceError
 from harness.pair import load_pair
@@ -31,6 +35,33 @@ def test_too_little_room_is_told_unless_all_is_made(lineage: Any, micro: Any, tm
     lineage.student()
     few = micro.model_copy(update={"variants": ("baseline", "distilled")})
     assert "to be made: nothing, all is found" in list(ready(few, lineage.store, room=10**15))
+
+
+def test_a_quota_is_met_before_anything_is_made(micro: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """statvfs tells of the disk, not of what one may have of it."""
+    assert module.reserved(tmp_path, 1 << 20)
+    assert list(tmp_path.iterdir()) == []
+
+    def refuses(folder: Path, size: int) -> bool:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(module, "reserved", refuses)
+    with pytest.raises(ResourceError, match=r"free, but not to you \(Disk quota exceeded\), and the artifacts of this"):
+        list(ready(micro, Store(tmp_path), room=1000))
+    monkeypatch.setattr(module, "reserved", lambda folder, size: False)
+    assert list(ready(micro, Store(tmp_path), room=1000))[-1].endswith("needed; a quota is not seen here")
+
+
+def test_a_disk_that_is_full_says_so_to_who_asks_for_more(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        module.reserved(tmp_path, shutil.disk_usage(tmp_path).total * 2)
+
+
+def test_locks_of_one_node_alone_are_told(micro: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "local_locks", lambda folder: f"{folder} is lustre, mounted with localflock")
+    with pytest.raises(ResourceError, match="mounted with localflock: a lock that one node takes is nothing to"):
+        list(ready(micro, Store(tmp_path), shared=True))
+    assert list(ready(micro, Store(tmp_path)))
 
 
 def test_a_scratch_that_cannot_be_written_is_told(micro: Any, tmp_path: Path) -> None:

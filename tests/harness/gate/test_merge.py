@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.errors import RecordError
-from harness.gate.merge import merged, stored
+from harness.errors import RecordError, UsageError
+from harness.gate.merge import merged, parse_nodes, stored
 from harness.record import Record, Run, load_run
 from harness.report.compare import ratio
+from harness.report.provenance import environment as provenance
 from harness.report.view import variants
 from tests.harness.gate.made import answers, elsewhere, memory, run
 from tests.harness.report.sample import as_json
@@ -102,7 +103,6 @@ def other_weights(of: Run) -> Run:
     [
         (lambda one: replace(one, commit={**one.commit, "id": "ffff"}), "commit a1b2c3d4e5f6 and ffff"),
         (lambda one: replace(one, commit={**one.commit, "dirty": True}), "one with uncommitted changes"),
-        (lambda one: elsewhere(one, device={"kind": "cuda", "name": "A100"}), "device.name: NVIDIA H200 and A100"),
         (lambda one: elsewhere(one, image="c" * 64), "image: none and cccc"),
         (lambda one: elsewhere(one, data={"dataset": "egothink"}), "data.dataset: scenes and egothink"),
         (lambda one: elsewhere(one, pair={"name": "other"}), "pair: made and other"),
@@ -116,6 +116,39 @@ def test_what_does_not_belong_together_is_refused(part: Part, change: Any, said:
         merged(folder)
     assert "are no parts of one run: " in str(error.value)
     assert said in str(error.value)
+
+
+def other_node(**environment: Any) -> Run:
+    extra = (memory("int8"), answers("int8", [True, False] * 8))
+    return elsewhere(run(4, variants=("int8",), extra=extra), **environment)
+
+
+def test_nodes_that_differ_are_put_together_where_one_says_so_and_every_record_tells_it(
+    part: Part, tmp_path: Path
+) -> None:
+    part("baseline")
+    folder = part("int8", other_node(cpu="another CPU"))
+    with pytest.raises(RecordError) as error:
+        merged(folder)
+    assert "cpu: " in str(error.value)
+    assert f"`firstsight merge {folder} --results DIR --across cpu`" in str(error.value)
+    assert "`constraint` in the cluster file" in str(error.value)
+    whole = load_run(stored(merged(folder, parse_nodes("cpu,driver")), tmp_path / "results"))
+    told = {record.variant: str(record.details["apart"]) for record in whole.records}
+    assert "another node" in told["int8"]
+    assert told["int8"].endswith("and another CPU")
+    assert "differs" not in told["baseline"]
+    assert [("differs" in job) for job in whole.environment["jobs"]] == [False, True]  # type: ignore[union-attr]
+    assert "not as the first: cpu" in str(provenance(whole))
+
+
+def test_across_is_for_nodes_alone(part: Part) -> None:
+    part("baseline")
+    folder = part("int8", other_node(cpu="x", image="c" * 64))
+    with pytest.raises(RecordError, match="are no parts of one run: image"):
+        merged(folder, parse_nodes("cpu"))
+    with pytest.raises(UsageError, match="--across image: jobs of one run may differ in device, cpu, driver, threads"):
+        parse_nodes("cpu,image")
 
 
 def test_no_variant_is_there_twice(part: Part) -> None:

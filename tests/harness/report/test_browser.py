@@ -10,7 +10,7 @@ import pytest
 from harness.record import Run
 from harness.report import page
 from harness.report.charts import charts_of
-from tests.harness.report.sample import as_json, whole_run
+from tests.harness.report.sample import as_json, sample_run, whole_run
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e .[dev]")
 from playwright.sync_api import Browser
