@@ -14,7 +14,7 @@ from harness.report.budgets import Judged, budgets_of, judge
 from harness.report.compare import baseline_of, paired, ratio
 from harness.report.view import VariantView, dig, has_random_weights, variants
 from harness.report.wording import OBJECTIVES, Tie, reason, shipping, shipping_none
-from harness.stats import Estimate, difference_interval, more_items
+from harness.stats import Estimate, difference_interval, more_items, simultaneous_confidence
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ def best_of(fit: list[VariantView], objective: str) -> tuple[VariantView, tuple[
         return value is None, sign * (value or 0.0)
 
     first = min(fit, key=rank)
-    # As many comparisons as rivals: each at a level that keeps 95 % over all of them (Bonferroni).
-    confidence = 1 - 0.05 / max(1, len(fit) - 1)
+    confidence = simultaneous_confidence(max(1, len(fit) - 1))  # as many comparisons as rivals
     equals = [view for view in fit if view is first or not _rivalry(view, first, metric, confidence).told_apart]
     best = max(equals, key=lambda view: (view.get("agreement").value or 0.0, view is first))
     tied = [(view, _rivalry(view, best, metric, confidence)) for view in equals if view is not best]

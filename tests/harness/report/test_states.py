@@ -1,0 +1,45 @@
+"""The report of a failed, partial, invalid or weight-less run says what is missing and why, and never invents it."""
+
+import re
+
+import pytest
+from markupsafe import Markup
+
+from harness.report import page, table
+from tests.harness.report.states import STATES
+
+SAID = {
+    "times alone": ["the agreement suite has no record of it in this run", "No answers in this run"],
+    "memory alone": ["No raw rounds in this run: the latency suite did not run", "No answers in this run"],
+    "answers alone": ["the latency suite has no record of it in this run", "the vram suite has no record of it"],
+    "failed": ["Ship distilled-int8"],
+    "without the baseline's answers": ["the agreement suite has no record of it in this run"],
+    "invalid": ["Not valid", "31 of 60 rounds are broken", "left out, as if it had not been measured"],
+    "random weights": ["No verdict: the weights are random", "what they answer means nothing"],
+    "a CPU with an energy budget": ["Ship none", "energy"],
+    "no budgets": ["No verdict: the pair states no budget"],
+    "nothing": ["no variant that could be shipped was measured"],
+}
+
+
+def words(html: str) -> str:
+    """What a reader sees, blanks and unbreakable ones alike."""
+    text = Markup(re.sub(r"<style>.*?</style>", "", html, flags=re.S)).striptags()
+    return re.sub(r"[\s\u00a0]+", " ", text)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_missing_is_said_with_its_reason(state: str) -> None:
+    run = STATES[state]()
+    seen, printed = words(page.render(run)), table.render(run)
+    for said in SAID[state]:
+        assert said in seen
+    assert "nan" not in re.findall(r"\b\w+\b", seen.lower())
+    assert "None" not in re.findall(r"\b\w+\b", seen)
+    assert printed.splitlines()[-1].split(":")[0] in ("Ship none", "Ship none yet", "No verdict", "Ship distilled-int8")
+
+
+def test_nothing_that_was_not_measured_has_a_figure() -> None:
+    """Of a run of memory alone no time is said anywhere, of random weights no share."""
+    assert not re.search(r"\d ms\b", words(page.render(STATES["memory alone"]())).partition("budgets")[0])
+    assert not re.search(r"agrees? (?:with the teacher )?on \d", words(page.render(STATES["random weights"]())))
