@@ -143,7 +143,7 @@ def write(run: Run, path: Path, earlier: Sequence[Run] = ()) -> Path:
             os.replace(aside[target], target)
     except OSError as error:
         raise ResourceError(
-            f"report {oneline(path, 200)}: cannot be written: {error.strerror}; choose another --output"
+            f"report {oneline(path, 200)}: cannot be written: {error.strerror}; choose another --out"
         ) from None
     finally:
         for partial in aside.values():

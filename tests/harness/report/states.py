@@ -1,4 +1,4 @@
-"""Runs that are not whole, as they come: what the page says of each is test_states.py's, how it looks test_access.py's."""
+"""Runs that are not whole, as they come: what the page says of each: test_states.py; how it looks: test_access.py."""
 
 from dataclasses import replace
 from pathlib import Path

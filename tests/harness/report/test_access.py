@@ -1,4 +1,4 @@
-"""Can everybody read it? axe-core on the page at three widths, in light and dark, with everything unfolded; on paper."""
+"""Can everybody read it? axe-core at three widths, in light and dark, with everything unfolded; the keyboard; paper."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from tests.harness.report.states import STATES, page_of
 from tests.harness.report.test_browser import opened
 
 pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e .[dev]")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core: pip install -e .[dev]")
 from playwright.sync_api import Browser
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core: pip install -e .[dev]")
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +85,6 @@ def test_on_paper_no_figure_is_cut_and_nothing_leaves_the_sheet(browser: Browser
     assert ground in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"), "ink is for what is said"
     if browser.browser_type.name == "chromium":
         printed = tmp_path / "report.pdf"
-        shown.pdf(path=printed, format="A4", margin={side: "10mm" for side in ("top", "right", "bottom", "left")})
+        shown.pdf(path=printed, format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "10mm"))
         assert printed.read_bytes().startswith(b"%PDF-")
     shown.context.close()
