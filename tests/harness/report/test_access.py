@@ -47,14 +47,12 @@ def test_nor_on_the_page_of_a_run_that_is_not_whole(browser: Browser, tmp_path: 
 def test_every_control_is_reached_by_the_tab_key_and_shows_that_it_is(browser: Browser, report: Path) -> None:
     shown, _, _ = opened(browser, report, 1280, "light")
     names = "a[href], summary, input, [tabindex='0']"
-    focusable = shown.evaluate(
-        f'[...document.querySelectorAll("{names}")].filter(e => e.getClientRects().length).length'
-    )
+    focusable = shown.evaluate(f'[...document.querySelectorAll("{names}")].filter(e => e.checkVisibility()).length')
     seen = set()
     for _ in range(focusable + 5):
         shown.keyboard.press("Tab")
         at = shown.evaluate(
-            "(() => { const e = document.activeElement, s = getComputedStyle(e);"
+            "(() => { const e = document.activeElement, s = getComputedStyle(e.closest('label') || e);"
             " return [[...document.querySelectorAll('*')].indexOf(e), e.tagName, s.outlineStyle, e.type || ''] })()"
         )
         if at[1] != "BODY":
