@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.report import figures
 from harness.report.across import Across
 from harness.report.between import Between
+from harness.report.counterfactual import what_would_change
 from harness.report.marked import escaped
 from harness.report.sections import Cell
 from harness.report.summary import Summary
@@ -33,6 +34,7 @@ def render(found: Across) -> str:
     else:
         one = found.runs[0]
         lines += [f"- {escaped(reason)}" for reason in one.verdict.reasons]
+        lines += [f"- What would change the answer: {escaped(line)}" for line in what_would_change(one.run).says]
         lines += [f"- Measured: {_origin(one)}; {escaped('; '.join(one.basis))}"]
     for held in found.between:
         lines += ["", *_between(held)]
