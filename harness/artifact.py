@@ -224,7 +224,15 @@ class Store:
         partial = self.root / ".partial" / final.name
         checkpoints = partial.with_name(final.name + RESUME)  # where .resume/ waits while the rest is sealed
         started = time.monotonic()
-        try:
+
+        def said() -> str:
+            free, written = shutil.disk_usage(self.root).free / 1e6, _size(partial) / 1e6
+            return (
+                f"disk full while making {kind} {digest[:16]}: {written:.0f} MB written so far, {free:.0f} "
+                f"MB free in {self.root}; partial work is kept in {partial}: free some, run again to resume"
+            )
+
+        with told_if_full(self.root, said):
             # Sealed but not renamed: the run was killed in its last moment, and nothing is left to make.
             if isinstance(self._intact(partial, digest), str):
                 if partial.is_dir():
@@ -242,14 +250,6 @@ class Store:
                 _seal(partial, about | {"meta": meta, "seconds": took})
             self._publish(partial, final, old)
             shutil.rmtree(checkpoints, ignore_errors=True)
-        except Exception as error:
-            if isinstance(error, ResourceError) or not is_disk_full(error, self.root):
-                raise
-            free, written = shutil.disk_usage(self.root).free / 1e6, _size(partial) / 1e6
-            raise ResourceError(
-                f"disk full while making {kind} {digest[:16]}: {written:.0f} MB written so far, {free:.0f} "
-                f"MB free in {self.root}; partial work is kept in {partial}: free some, run again to resume"
-            ) from error
 
     def _publish(self, partial: Path, final: Path, old: Artifact | str | None) -> None:
         """Put the sealed folder in its place; killed between the renames, the next run does it."""
@@ -321,6 +321,17 @@ def _fsync(path: Path) -> None:
 
 def _size(folder: Path) -> int:
     return sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+@contextmanager
+def told_if_full(root: Path, said: Callable[[], str]) -> Iterator[None]:
+    """ResourceError with what `said` gives where a full disk (or quota) below `root` ends the block; others go by."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ResourceError) or not is_disk_full(error, root):
+            raise
+        raise ResourceError(said()) from error
 
 
 def is_disk_full(error: BaseException, root: Path) -> bool:

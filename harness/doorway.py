@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from harness.artifact import Store, digest_of, is_disk_full
+from harness.artifact import Store, digest_of, told_if_full
 from harness.distill.ahead import chains, make_ahead, spare_cores
 from harness.distill.lineage import Lineage
 from harness.distill.making import UNWATCHED
@@ -325,13 +325,10 @@ class Doorway:
             return own, force(model, reference.answers, self.lineage.shared_vocabulary, batch_clips=clips)
         key = {**self._answers_key(case), "along": reference.told["artifact"]}
         folder = Path(place) / digest_of("answers", key)[:16]
-        try:
-            resumed = answered(model, self.questions, folder, along=reference.answers, **self._asked)
-        except Exception as error:
-            if isinstance(error, ResourceError) or not is_disk_full(error, Path(place)):
-                raise
-            raise ResourceError(f"disk full while answering, in {place}: free some, run again to resume") from error
-        self._resumed[case] = resumed
+        with told_if_full(
+            Path(place), lambda: f"disk full while answering, in {place}: free some, run again to resume"
+        ):
+            self._resumed[case] = answered(model, self.questions, folder, along=reference.answers, **self._asked)
         return load_answers(folder, self.questions)
 
     def look(self, examined: Examined, answers: Answers) -> tuple[Measurement, ...]:

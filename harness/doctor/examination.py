@@ -92,7 +92,7 @@ def examine(asked: Asked) -> list[Finding]:
 def _requirements(found: list[Finding]) -> tuple[str, list[libraries.Requirement]]:
     try:
         return libraries.asked_of(ROOT)
-    except Exception as error:
+    except (OSError, ValueError, LookupError, ImportError) as error:
         said = f"{type(error).__name__}: {error}"
         remedy = "run it from a checkout, or install the package: pip install -e ."
         found.append(Finding(libraries.AREA, "pyproject.toml", "warning", f"cannot be read: {said}", remedy))
@@ -135,7 +135,7 @@ def _cpu_name() -> str:
 def _spent() -> Spent | None:
     try:
         return Processor().spent()
-    except Exception:  # no /proc: nothing is told of a hypervisor
+    except (OSError, ValueError, LookupError):  # no /proc, or another's: nothing is told of a hypervisor
         return None
 
 
@@ -144,7 +144,7 @@ def _driver() -> Driver | str:
         from harness.image import node_driver
 
         return node_driver()
-    except Exception as error:
+    except ImportError as error:
         return f"NVML cannot be asked ({type(error).__name__}: {error})"
 
 
@@ -187,12 +187,18 @@ def _opened(asked: Asked, found: list[Finding]) -> tuple[Any, int | None]:
     found.extend(guarded("pair", "pair file", opened))
     if not kept:
         return None, None
-    try:
+    sizes: list[int] = []
+
+    def counted() -> list[Finding]:
         from harness.doctor.of_pair import disk_of
 
-        return kept[0], disk_of(kept[0])
-    except Exception:  # said by the lines that follow: the same shapes are counted for memory
-        return kept[0], None
+        sizes.append(disk_of(kept[0]))
+        return []
+
+    refused = guarded("pair", "disk", counted)
+    # What cannot be counted for want of weights or libraries is told by the lines that follow, of the same shapes.
+    found.extend(one for one in refused if one.found.startswith("the check itself failed"))
+    return kept[0], sizes[0] if sizes else None
 
 
 def _of_pair(pair: Any, told: Told, random: bool) -> Iterable[Finding]:

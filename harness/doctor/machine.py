@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.doctor.finding import Finding
+from harness.doctor.finding import Finding, Status
 from harness.measure.proc import Spent
 from harness.measure.validity import STOLEN_LIMIT
 
@@ -121,8 +121,8 @@ def memory(allowed: Limits, proc: Path = PROC) -> Iterator[Finding]:
         words += f"; the control group allows {allowed.memory / 1e9:.1f} GB"
         free = min(free, allowed.memory)
     remedy = "end what holds it, or allow more: the tiny pair takes 0.5 GB a process, two at once"
-    status = "will not work" if free < LEAST else "warning" if free < ENOUGH else "ok"
-    yield Finding(AREA, "memory", status, words, "" if status == "ok" else remedy)  # type: ignore[arg-type]
+    status: Status = "will not work" if free < LEAST else "warning" if free < ENOUGH else "ok"
+    yield Finding(AREA, "memory", status, words, "" if status == "ok" else remedy)
     swapped = sizes.get("SwapTotal", 0) - sizes.get("SwapFree", 0)
     if swapped > sizes["MemTotal"] // 20:
         said = f"{swapped / 1e9:.1f} of {sizes['SwapTotal'] / 1e9:.1f} GB used: what was pushed out is read back slowly"

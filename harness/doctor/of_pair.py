@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.doctor.finding import Finding, Status, guarded
@@ -29,7 +30,7 @@ class Room:
 def of_pair(pair: Pair, room: Room, *, random: bool) -> Iterator[Finding]:
     """A line each for both sides' weights, the data, memory to answer, memory to train."""
     for side, spec in (("teacher", pair.teacher), ("student", pair.student)):
-        yield from guarded(AREA, side, lambda side=side, spec=spec: weights(side, spec, random))  # type: ignore[misc]
+        yield from guarded(AREA, side, partial(weights, side, spec, random))
     yield from guarded(AREA, "data", lambda: data(pair, random))
     planned: list[Plan] = []
 

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -43,7 +44,7 @@ def device_step() -> dict[str, Any]:
         return {"kind": "cpu", "absent": "torch is built without CUDA"}
     try:
         torch.cuda.init()
-    except Exception as error:
+    except (RuntimeError, AssertionError) as error:
         return {"kind": "cpu", "absent": str(error)}
     if not torch.cuda.device_count():
         return {"kind": "cpu", "absent": "CUDA shows no device"}
@@ -109,7 +110,7 @@ def video_step() -> dict[str, Any]:
         try:
             av.Codec(name, "r")
             decoders.append(name)
-        except Exception:
+        except ValueError:  # PyAV's UnknownCodecError
             continue  # what is not in the list is told
     return {"version": av.__version__, "frames": frames, "decoders": decoders}
 
@@ -130,7 +131,7 @@ def main(what: str, *names: str) -> None:
             say("formats", formats_step)
         return
     for name in names:
-        say(name, lambda name=name: import_step(name))  # type: ignore[misc]
+        say(name, partial(import_step, name))
     say("video", video_step)
 
 
