@@ -26,11 +26,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness.gate import compare
+from harness.measure.enough import LEAST_SECONDS
 from harness.measure.environment import environment
 from harness.measure.latency import latency
 from harness.measure.replicates import replicates
 from harness.measure.timing import HOW, ROWS, Workload
-from harness.measure.worker import LEAST_SECONDS, MOST_WARMUP, Job, Loading
+from harness.measure.worker import MOST_WARMUP, Job, Loading
 from harness.pair import Latency, load_pair
 from harness.qa.datasets import load_lexicon
 from harness.record import Record, Run
@@ -120,6 +121,7 @@ def timed(folder: Path, file: Path, sleep_ms: float | None) -> None:
         ceilings=False,
         energy=False,
         least_seconds=LEAST_SECONDS,
+        precision=default.precision,
     )
     os.environ.pop(SLOWER, None)
     if sleep_ms:
@@ -130,6 +132,7 @@ def timed(folder: Path, file: Path, sleep_ms: float | None) -> None:
         "groups": {row: found.groups(row) for row in ROWS},
         "rulers": {row: found.rulers(row) for row in ROWS},
         "ruler": found.processes[0]["ruler"],
+        "reached": [(len(one["rounds"]), one["median_error"], one["wall"]["rounds"]) for one in found.processes],
         "invalid": found.invalid_reasons,
         "broken": sum(bool(one["broken"]) for process in found.processes for one in process["rounds"]),
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -31,13 +31,14 @@ from harness.measure.answers import Answers, Forced, answer, force
 from harness.measure.beside import beside
 from harness.measure.ceilings import ceilings_from
 from harness.measure.choices import rotations
+from harness.measure.enough import ANY, LEAST_SECONDS
 from harness.measure.latency import latency
 from harness.measure.memory import MemorySpec, write_clip
 from harness.measure.nvml import card_of
 from harness.measure.replicates import Replicates, Timed, replicates
 from harness.measure.similarity import SentenceSimilarity
 from harness.measure.timing import HOW, Workload
-from harness.measure.worker import LEAST_SECONDS, MOST_WARMUP, Job, Loading
+from harness.measure.worker import MOST_WARMUP, Job, Loading
 from harness.measure.workloads import load_workloads
 from harness.options import (
     Options,
@@ -260,6 +261,7 @@ class Doorway:
             ceilings=not smoke,
             energy=not smoke,
             least_seconds=0.0 if smoke else LEAST_SECONDS,
+            precision=ANY if smoke else latency.precision,
         )
         self.release()
         with self._watcher.start("latency") as tell:

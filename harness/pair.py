@@ -292,8 +292,13 @@ class Latency(Section):
     """How time is measured."""
 
     processes: Count = Field(7, description="processes that time every variant, one after another")
-    rounds: Count = Field(
-        12, description="measured rounds of each process, at least; of rounds of a few ms up to four times as many"
+    rounds: Count = Field(12, description="measured rounds of each process, at least")
+    precision: float = Field(
+        0.0075,
+        gt=0,
+        le=1,
+        description="of short rounds there are more, until the standard error of the median within the process is "
+        "this share of it, for at most 4 s; 1: for 0.25 s",
     )
     warmup_rounds: int = Field(5, ge=0, description="rounds before them, at least; more until they are steady")
     threads: Count | None = Field(None, description="CPU threads of a model; default: as many as torch takes")

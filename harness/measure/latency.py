@@ -13,6 +13,7 @@ from harness.record import Measurement
 from harness.stats import Estimate
 
 TAILS = ((0.9, "_p90"), (0.99, "_p99"))
+NANOSECOND = 6  # digits of ms: the clock knows no more, and a record of thousands of rounds stays small
 
 
 def latency(
@@ -23,11 +24,12 @@ def latency(
     process, and says so. p90 and p99 of all rounds together, by order statistics. Without rounds one absent figure.
     `rulers`: beside each second what the ruler took around it, kept for comparing runs of different times.
     """
-    milliseconds = [[second * 1e3 for second in group] for group in groups]
+    milliseconds = [[round(second * 1e3, NANOSECOND) for second in group] for group in groups]
     if not any(milliseconds):
         return (Measurement(metric, None, "ms", 0, None, None, False, how, absent="no round was timed that is valid"),)
     pooled = tuple(ms for group in milliseconds for ms in group)
-    found = [replace(_middle(metric, milliseconds, pooled, how), ruler=tuple(one for of in rulers for one in of))]
+    beside = tuple(round(second, 9) for group in rulers for second in group)
+    found = [replace(_middle(metric, milliseconds, pooled, how), ruler=beside)]
     for quantile, suffix in TAILS:
         tail = stats.percentile(pooled, quantile)
         told = f"{how}; p{quantile * 100:g} of {len(pooled)}, 95 % interval from order statistics"

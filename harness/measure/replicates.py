@@ -108,6 +108,7 @@ class Timed:
                     "rounds": len(process["rounds"]),
                     "warmup": len(process["warmup"]),
                     "steady": process["steady"],
+                    "median_error": process.get("median_error"),
                     "broken": [
                         {"round": at, "answer_ms": taken["answer"] * 1e3, "why": [text for _, text in taken["broken"]]}
                         for at, taken in enumerate(process["rounds"])
@@ -164,6 +165,7 @@ def replicates(
             job,
             variants=(*job.variants[turn:], *job.variants[:turn]),
             workloads=tuple(vars(one) for one in asked[number]),
+            sweeps=tuple(vars(one) for one in sweeps),
             ceilings=job.ceilings and first,
             energy=job.energy and first,
         )

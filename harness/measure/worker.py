@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError, FirstSightError, oneline
+from harness.measure.enough import ANY, Enough
 from harness.pair import DataSpec
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from harness.qa.items import QAItem
     from models.interface import Architecture
 
-MOST_TIMES, LEAST_SECONDS = 4, 0.25
 MOST_WARMUP = 40  # rounds; what is not steady by then is measured all the same, and the record says so
 
 
@@ -62,14 +63,16 @@ class Job:
     most_warmup: int
     ceilings: bool  # measure what the device can do at best, at the end
     energy: bool  # and how many joules an answer of the first workload takes
-    least_seconds: float = 0.0  # of rounds; of short rounds there are more, up to MOST_TIMES as many
+    least_seconds: float = 0.0  # of rounds; of short ones there are more (harness/measure/enough.py)
+    precision: float = ANY  # and more until the median is known within this share
+    sweeps: tuple[Mapping[str, int], ...] = ()  # of the workloads those that need no such precision
 
     @classmethod
     def from_json(cls, text: str) -> Job:
         """What `json.dumps(asdict(job))` wrote."""
         raw = json.loads(text)
         variants = tuple(Loading(**one) for one in raw.pop("variants"))
-        return cls(variants=variants, workloads=tuple(raw.pop("workloads")), **raw)
+        return cls(variants=variants, workloads=tuple(raw.pop("workloads")), sweeps=tuple(raw.pop("sweeps")), **raw)
 
 
 def work(job: Job) -> Iterator[dict[str, Any]]:
@@ -170,7 +173,8 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
     taken: list[Round] = []
     states = []
     measuring = time.perf_counter()
-    while not _enough(job, taken):
+    enough = Enough(job.rounds, job.least_seconds, ANY if vars(workload) in job.sweeps else job.precision)
+    while not enough(taken):
         watch.before()
         taken.append(stages.round())
         states.append(watch.after())
@@ -193,6 +197,7 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
         "prompt_tokens": stages.prompt_tokens,
         "frame_size": list(stages.frame_size),
         "still": stages.still,
+        "median_error": enough.error if math.isfinite(enough.error) else None,
         "wall": {"warmup": measuring - began, "rounds": ended - measuring},
         "stolen_ticks": sum(state.stolen_ticks or 0 for state in judged.states),
         "busy_ticks": sum(state.busy_ticks or 0 for state in judged.states),
@@ -204,15 +209,6 @@ def _timed(job: Job, model: Architecture, workload: Workload, items: Sequence[QA
     if energy:
         found["energy"] = _energy(stages, workload)
     return found
-
-
-def _enough(job: Job, taken: Sequence[Round]) -> bool:
-    """As many rounds as asked for, and of short ones more: a burst of 60 ms is one moment of what else the machine
-    does, and processes then differ by the moment that each met.
-    """
-    if len(taken) < job.rounds:
-        return False
-    return len(taken) >= MOST_TIMES * job.rounds or sum(one.media + one.answer for one in taken) >= job.least_seconds
 
 
 def _energy(stages: Stages, workload: Workload) -> dict[str, Any]:

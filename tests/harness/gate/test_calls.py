@@ -1,5 +1,5 @@
-"""How often the gate is right, on simulated pairs of runs: 6 variants, 3 gated rows each, 7 processes of 12 rounds,
-processes 1 % apart, rounds 3 %; intervals and floors at their defaults.
+"""How often the gate is right, on simulated pairs of runs: 6 variants, 3 gated rows each, 7 processes, processes 1 %
+apart, rounds 3 %, as many of them as the default precision takes; intervals and floors at their defaults.
 """
 
 import numpy as np

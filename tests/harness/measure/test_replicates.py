@@ -218,13 +218,21 @@ def test_a_job_is_the_same_after_its_journey(micro: Any) -> None:
     assert asdict(Job.from_json(json.dumps(asdict(one)))) == json.loads(json.dumps(asdict(one)), object_hook=dict) | {
         "variants": tuple(asdict(one)["variants"]),
         "workloads": tuple(asdict(one)["workloads"]),
+        "sweeps": (),
     }
 
 
-@pytest.mark.parametrize(("least_seconds", "rounds"), [(0.0, 2), (1e9, 8)])
-def test_of_short_rounds_there_are_more(micro: Any, loadings, least_seconds: float, rounds: int) -> None:
-    line, _ = worker.work(job(micro, loadings[1], rounds=2, least_seconds=least_seconds))
-    assert len(line["rounds"]) == rounds
+def test_of_short_rounds_there_are_more_until_their_median_is_known(micro: Any, loadings, monkeypatch) -> None:
+    monkeypatch.setattr("harness.measure.enough.Enough.__init__.__defaults__", (0.5,))
+    line, _ = worker.work(job(micro, loadings[1], rounds=2, precision=1e-9))  # never known so well
+    assert sum(taken["media"] + taken["answer"] for taken in line["rounds"]) >= 0.5
+    assert 0 < line["median_error"] < 1
+
+
+def test_a_sweep_is_not_asked_to_be_that_precise(micro: Any, loadings) -> None:
+    line, _ = worker.work(job(micro, loadings[1], rounds=2, precision=1e-9, sweeps=(vars(ASKED),)))
+    assert len(line["rounds"]) == 2
+    assert line["median_error"] is None  # two rounds do not tell
 
 
 def test_a_variant_that_cannot_be_loaded_does_not_stop_the_others(micro: Any, loadings, tmp_path: Path) -> None:
