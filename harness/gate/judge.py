@@ -2,7 +2,7 @@
 
 Time and energy: the ratio B/A over processes (Welch's t on their log medians); of times with a ruler beside them
 (`harness/measure/ruler.py`) at one pace of the machine (`harness/stats/adjusted.py`), so that a slower minute is not
-taken for slower code. It is called where Holm's p over all rows of the comparison is below 5 % and the ratio is beyond
+taken for slower code. It is called where Holm's p over all rows of the comparison is below 1 % and the ratio is beyond
 the noise floor. Not called, it is the same when its 95 % interval ends within the margin; else it cannot be told.
 Memory is one value without interval: called beyond the floor and 2 %, and not to be told where it grew by more than the
 margin and the floor is larger. Where the machine itself was slower by more than the margin, and so was the code beside
@@ -29,7 +29,9 @@ from harness.stats.replicates import replicate_ratio, replicate_ratio_p
 
 Verdict = Literal["regressed", "improved", "same", "cannot tell"]
 
-ALPHA = 0.05  # of a false call among all rows of one comparison
+# Of a false call among all rows of one comparison. Not 5 %: who is stopped without reason once in forty changes no
+# longer reads what a gate says, and rounds are precise enough that a true 5 % is called all the same.
+ALPHA = 0.01
 LEAST = 0.02  # the smallest ratio of single values that is called, as - 1
 LEAST_PROCESSES = 2
 # Two runs whose paces differ by more were on two machines, as it were: how a row follows the ruler is no detail then.

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from harness.gate import compare
+from harness.record import Run
 from harness.stats import adjusted, replicates
 from tests.harness.gate.made import in_minutes, run
 
 PAIRS, SLOWED = 400, 60
+ROUNDS = 25  # (1.25 · 3 % / 0.75 %)², the standard error of a median (harness/measure/enough.py)
 
 
 @pytest.fixture(autouse=True)
@@ -25,19 +27,23 @@ def at_once(groups: replicates.Groups) -> replicates.Floats:
     return np.log(np.median(np.asarray(groups), axis=1))
 
 
+def timed(seed: int, **slower: float) -> Run:
+    return run(seed, slower=slower, rounds=ROUNDS)
+
+
 def test_equals_are_called_a_regression_in_at_most_one_of_twenty_comparisons() -> None:
-    called = sum(compare(run(2 * i), run(2 * i + 1)).exit_code == 1 for i in range(PAIRS))
+    called = sum(compare(timed(2 * i), timed(2 * i + 1)).exit_code == 1 for i in range(PAIRS))
     assert called / PAIRS <= 0.05, f"{called} of {PAIRS}"
 
 
 def test_decode_slowed_by_five_percent_is_called() -> None:
-    codes = [compare(run(2 * i), run(2 * i + 1, slower={"itl": 1.05})).exit_code for i in range(1000, 1000 + SLOWED)]
+    codes = [compare(timed(2 * i), timed(2 * i + 1, itl=1.05)).exit_code for i in range(1000, 1000 + SLOWED)]
     assert codes.count(1) / SLOWED >= 0.95, f"{codes.count(1)} of {SLOWED}"
 
 
 def drifting(seed: int, slower: float = 1.0) -> int:
     """The gate's exit code for two runs on a machine whose pace rows follow by another exponent than the ruler does."""
-    before, after = run(2 * seed), run(2 * seed + 1, slower={"itl": slower})
+    before, after = timed(2 * seed), timed(2 * seed + 1, itl=slower)
     return compare(in_minutes(before, 2 * seed), in_minutes(after, 2 * seed + 1)).exit_code
 
 
