@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from harness.record import JSON, Record
 from harness.report import figures
@@ -18,7 +19,7 @@ SHOWN = 60  # broken rounds, one line each; more are counted
 
 @dataclass(frozen=True)
 class Rounds:
-    """`rows`: variant, workload, rounds, left out, warm-up, and what became of it; `broken`: a line a round."""
+    """`rows`: a cell for each of HEADINGS; `broken`: a line a round."""
 
     says: str
     rows: tuple[tuple[str, ...], ...]
@@ -27,7 +28,7 @@ class Rounds:
     notes: tuple[str, ...]
 
 
-HEADINGS = ("Variant", "Workload", "Processes", "Rounds", "Left out", "Warm-up", "Verdict")
+HEADINGS = ("Variant", "Workload", "Processes", "Rounds", "Left out", "Warm-up", "Median known within", "Verdict")
 
 
 def timed_rounds(views: tuple[VariantView, ...]) -> Rounds | None:
@@ -52,7 +53,8 @@ def timed_rounds(views: tuple[VariantView, ...]) -> Rounds | None:
             if unsteady:
                 warmup += f" (not steady in {unsteady} of {len(processes)})"
             verdict = "valid" if record.valid else "; ".join(record.invalid_reasons)
-            rows.append((view.name, load, str(len(processes)), str(count), str(len(lines)), warmup, verdict))
+            counts = (str(len(processes)), str(count), str(len(lines)))
+            rows.append((view.name, load, *counts, warmup, _known(processes), verdict))
             broken += [f"{view.name}, {load}, {line}" for line in lines]
             notes |= dict.fromkeys(str(note) for one in processes for note in _list(one.get("notes")))
             machines += [machine for one in processes if isinstance(machine := one.get("machine"), Mapping)]
@@ -94,6 +96,15 @@ def _processes(record: Record) -> list[Mapping[str, JSON]]:
     rounds = record.details.get("rounds")
     found = rounds.get("processes") if isinstance(rounds, Mapping) else None
     return [one for one in _list(found) if isinstance(one, Mapping)]
+
+
+def _known(processes: list[Mapping[str, JSON]]) -> str:
+    """Standard errors of the processes' own medians, the usual one and the largest: "0.6 %, at most 1.4 %"."""
+    errors = [float(x) for one in processes if isinstance(x := one.get("median_error"), (int, float))]
+    if not errors:
+        return "—"
+    usual, largest = (f"{100 * x:.1f} %" for x in (median(errors), max(errors)))
+    return usual if len(errors) == 1 or usual == largest else f"{usual}, at most {largest}"
 
 
 def _broken(process: Mapping[str, JSON], number: int) -> list[str]:

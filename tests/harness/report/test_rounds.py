@@ -16,9 +16,12 @@ from tests.harness.report.sample import sample_run
 OTHERS = "others held the CPU for 31 % of the time (limit 10 %)"
 
 
-def process(rounds: int = 12, broken: tuple[int, ...] = (), steady: bool = True) -> dict[str, Any]:
+def process(
+    rounds: int = 12, broken: tuple[int, ...] = (), steady: bool = True, median_error: float | None = 0.006
+) -> dict[str, Any]:
     told = [{"round": at, "answer_ms": 66.9 + at, "why": [OTHERS]} for at in broken]
-    return {"rounds": rounds, "warmup": 10 + len(broken), "steady": steady, "broken": told, "notes": [], "wall_s": {}}
+    rest = {"steady": steady, "broken": told, "notes": [], "wall_s": {}, "median_error": median_error}
+    return {"rounds": rounds, "warmup": 10 + len(broken), **rest}
 
 
 def told(*processes: dict[str, Any], reasons: tuple[str, ...] = ()) -> Run:
@@ -37,11 +40,22 @@ def told(*processes: dict[str, Any], reasons: tuple[str, ...] = ()) -> Run:
 def test_rounds_that_were_left_out_are_counted_and_each_is_shown() -> None:
     found = timed_rounds(variants(told(process(broken=(2, 7)), process(steady=False))))
     assert found is not None
-    variant, _, processes, rounds, left_out, warmup, verdict = found.rows[0]
+    variant, _, processes, rounds, left_out, warmup, _, verdict = found.rows[0]
     assert (variant, processes, rounds, left_out, verdict) == ("baseline", "2", "24", "2", "valid")
     assert warmup == "10–12 (not steady in 1 of 2)"
     assert found.broken[0].endswith(f"process 1, round 2: 68.9 ms: {OTHERS}")
     assert found.says.startswith("4 of 48 rounds"), "of two workloads"
+
+
+def test_how_well_each_process_knows_its_median_is_told() -> None:
+    def said(*errors: float | None) -> str:
+        found = timed_rounds(variants(told(*(process(median_error=error) for error in errors))))
+        assert found is not None
+        return found.rows[0][6]
+
+    assert said(0.006, 0.0071, 0.0231) == "0.7 %, at most 2.3 %"
+    assert said(0.006, 0.0061) == "0.6 %"
+    assert said(None) == "—"  # a record of before it was told
 
 
 def test_an_invalid_workload_says_why_once() -> None:
