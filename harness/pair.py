@@ -291,10 +291,10 @@ class Evaluation(Section):
 class Latency(Section):
     """How time is measured."""
 
-    processes: Count = Field(7, description="processes that time every variant, one after another")
+    processes: Count = Field(9, description="processes that time every variant, one after another")
     rounds: Count = Field(12, description="measured rounds of each process, at least")
     precision: float = Field(
-        0.0075,
+        0.01,
         gt=0,
         le=1,
         description="of short rounds there are more, until the standard error of the median within the process is "

@@ -1,6 +1,6 @@
 """When has a process timed a variant for long enough? When its rounds say that their median is known.
 
-    enough = Enough(rounds=12, least_seconds=0.25, precision=0.0075)
+    enough = Enough(rounds=12, least_seconds=0.25, precision=0.01)
     while not enough(taken): taken.append(stages.round())
     enough.error        # what was reached: the largest standard error of the rows watched, as a share
 
@@ -30,7 +30,7 @@ GROWTH = 1.1  # asked again after a tenth more rounds: asked after each it would
 
 
 class Enough:
-    """Asked before each round; `precision`: a share, such as 0.0075 for 0.75 %."""
+    """Asked before each round; `precision`: a share, such as 0.01 for 1 %."""
 
     def __init__(self, rounds: int, least_seconds: float, precision: float, most_seconds: float = MOST_SECONDS) -> None:
         self._rounds, self._least, self._most, self._precision = rounds, least_seconds, most_seconds, precision

@@ -122,7 +122,8 @@ def test_the_defaults_are_those_of_a_real_pair(load: Load) -> None:
         8,
     )
     latency = pair.latency
-    assert (latency.processes, latency.rounds, latency.warmup_rounds, latency.new_tokens) == (7, 12, 5, 8)
+    assert (latency.processes, latency.rounds, latency.warmup_rounds, latency.new_tokens) == (9, 12, 5, 8)
+    assert latency.precision == 0.01
     assert pair.latency.batch_sizes == (1, 4)
     assert pair.data.frames == 4
     assert pair.budgets.objective == "size"

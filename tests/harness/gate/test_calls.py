@@ -1,4 +1,4 @@
-"""How often the gate is right, on simulated pairs of runs: 6 variants, 3 gated rows each, 7 processes, processes 1 %
+"""How often the gate is right, on simulated pairs of runs: 6 variants, 3 gated rows each, 9 processes, processes 1 %
 apart, rounds 3 %, as many of them as the default precision takes; intervals and floors at their defaults.
 """
 
@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from harness.gate import compare
+from harness.pair import Latency
 from harness.record import Run
 from harness.stats import adjusted, replicates
 from tests.harness.gate.made import in_minutes, run
 
 PAIRS, SLOWED = 400, 60
-ROUNDS = 25  # (1.25 · 3 % / 0.75 %)², the standard error of a median (harness/measure/enough.py)
+PROCESSES = Latency().processes
+ROUNDS = 14  # (1.25 · 3 % / 1 %)², the standard error of a median (harness/measure/enough.py)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def at_once(groups: replicates.Groups) -> replicates.Floats:
 
 
 def timed(seed: int, **slower: float) -> Run:
-    return run(seed, slower=slower, rounds=ROUNDS)
+    return run(seed, slower=slower, processes=PROCESSES, rounds=ROUNDS)
 
 
 def test_equals_are_called_a_regression_in_at_most_one_of_twenty_comparisons() -> None:
