@@ -61,7 +61,7 @@ class LoginNode:
         assert found.returncode == 0, found.stderr + found.stdout
         return max((self.scratch / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
-    def ended(self, run: Path, seconds: float = 400) -> None:
+    def ended(self, run: Path, seconds: float = 900) -> None:
         """Wait until nothing of the run is in the queue."""
         ids = list(jobs_of(run).values())
         deadline = time.monotonic() + seconds

@@ -131,7 +131,7 @@ class PrivateSlurm:
                 return word.removeprefix("JobState=")
         return "UNKNOWN"
 
-    def wait(self, job: str, *states: str, seconds: float = 300) -> str:
+    def wait(self, job: str, *states: str, seconds: float = 900) -> str:
         """Until a job is in one of these states; the state."""
         self.until(lambda: self.state(job) in states, f"job {job} is {' or '.join(states)}", seconds)
         return self.state(job)
@@ -143,7 +143,7 @@ class PrivateSlurm:
     def node_returns(self, node: str) -> None:
         """A node that has come back by itself meanwhile (ReturnToService) is refused to be resumed: all the better."""
         self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-        self.until(lambda: not self.states() & {"down", "drained", "draining"}, f"{node} is back", 60)
+        self.until(lambda: not self.states() & {"down", "drained", "draining"}, f"{node} is back", 300)
 
     # --- starting and ending -----------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ def test_a_second_submission_finds_what_the_first_made(home: LoginNode, first: P
     made = {path.name: (path / "artifact.json").stat().st_mtime_ns for path in store.glob("[a-z]*")}
     run = home.submit(*CHOSEN)
     assert run != first
-    home.slurm.wait(f"{jobs_of(run)['distil']}_0", "COMPLETED", seconds=120)
+    home.slurm.wait(f"{jobs_of(run)['distil']}_0", "COMPLETED", seconds=900)
     home.slurm.run("scancel", jobs_of(run)["suites"])
     home.ended(run)
     assert {path.name: (path / "artifact.json").stat().st_mtime_ns for path in store.glob("[a-z]*")} == made
@@ -186,13 +186,13 @@ def learning(login: LoginNode, lineage: Any, undisturbed: Path, pair: Path, *mor
     job = login.slurm.run("sbatch", "--parsable", str(run / "distil.sbatch"))
     (run / "jobs").write_text(f"distil {job}\n")
     resume = login.scratch / "artifacts" / ".partial" / undisturbed.name / ".resume"
-    login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 120)
+    login.slurm.until(lambda: resume.is_dir() and any(resume.iterdir()), "the student has a checkpoint", 600)
     return run, f"{job}_0"
 
 
 def ended_well(login: LoginNode, run: Path, job: str) -> str:
     """Wait for it; what it wrote."""
-    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=240)
+    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", seconds=900)
     assert state == "COMPLETED", logs(run)
     return (run / "logs" / "distil-0.log").read_text()
 
@@ -215,7 +215,7 @@ def lose_node(slurm: PrivateSlurm, job: str) -> None:
     told = slurm.run("scontrol", "show", "job", "-o", job).split()
     node = next(word for word in told if word.startswith("NodeList=")).removeprefix("NodeList=")
     slurm.node_dies(node)
-    slurm.until(lambda: slurm.state(job) != "RUNNING", "the job has left the node", 60)
+    slurm.until(lambda: slurm.state(job) != "RUNNING", "the job has left the node", 300)
     slurm.node_returns(node)
 
 
@@ -250,7 +250,7 @@ def test_a_killed_training_fails_and_the_next_submission_goes_on(
     assert f"read {run / 'logs' / 'distil-0.log'}" in said.stdout
     assert "report" in said.stdout.partition("not run for it: ")[2]
     again = login.submit("--variants", "baseline,distilled", pair=patient)
-    login.slurm.wait(f"{jobs_of(again)['distil']}_0", "COMPLETED", seconds=240)
+    login.slurm.wait(f"{jobs_of(again)['distil']}_0", "COMPLETED", seconds=900)
     login.slurm.run("scancel", jobs_of(again)["suites"], check=False)
     assert "going on from what an interrupted run left" in (again / "logs" / "distil-0.log").read_text()
     same_student(login, undisturbed)
@@ -269,7 +269,7 @@ def test_two_nodes_distil_together(login: LoginNode, lineage: Any) -> None:
     shutil.rmtree(login.scratch / "artifacts" / ours.name)
     run = login.submit("--variants", "baseline,distilled", "--nodes", "2")
     job = f"{jobs_of(run)['distil']}_0"
-    assert login.slurm.wait(job, "COMPLETED", "FAILED", seconds=240) == "COMPLETED", logs(run)
+    assert login.slurm.wait(job, "COMPLETED", "FAILED", seconds=900) == "COMPLETED", logs(run)
     login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
     assert "NumNodes=2" in login.slurm.run("scontrol", "show", "job", "-o", job)
     for path in ours.glob("*.safetensors"):
@@ -304,7 +304,7 @@ def test_an_array_of_shards_makes_what_one_job_makes(login: LoginNode, lineage: 
     alone = Lineage(load_pair(str(pair)), Store(tmp_path / "alone"))
     run = login.submit("--variants", "baseline,distilled", "--shards", "3", pair=pair)
     job = f"{jobs_of(run)['distil']}_0"
-    assert login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=240) == "COMPLETED", logs(run)
+    assert login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=900) == "COMPLETED", logs(run)
     login.slurm.run("scancel", jobs_of(run)["suites"], check=False)
     assert len(list((login.scratch / "artifacts").glob("targets-shard-*"))) == 3 + 2, "of the pool, and of val"
     for ours in (alone.targets("pool").path, alone.student().folder):
@@ -327,7 +327,7 @@ def test_the_chain_in_the_image_makes_the_very_same_student_and_names_the_image(
 ) -> None:
     """sbatch and apptainer exec: the same digests and bytes as outside, rows with the same keys."""
     run = in_image.submit("--variants", "baseline,distilled", "--workloads", "headline")
-    in_image.ended(run, seconds=600)
+    in_image.ended(run, seconds=900)
     said = in_image.firstsight("status", str(run))
     assert said.returncode == 0, said.stdout + logs(run)
     ours = lineage.student().folder
@@ -379,7 +379,7 @@ def test_a_job_with_a_gpu_has_the_card_that_slurm_gave_it_and_its_modules(
     (run / "job.sh").write_text(f"source {profile}\n{shared}")
     job = slurm.run("sbatch", "--parsable", str(run / "suites.sbatch"))
     for task in (0, 1):
-        assert slurm.wait(f"{job}_{task}", "COMPLETED", "FAILED", seconds=60) == "COMPLETED", logs(run)
+        assert slurm.wait(f"{job}_{task}", "COMPLETED", "FAILED", seconds=300) == "COMPLETED", logs(run)
     said = [(run / "logs" / f"suites-{task}.log").read_text() for task in (0, 1)]
     for one in said:
         assert "--nv --env FIRSTSIGHT_NV=1 " in one
@@ -396,7 +396,7 @@ def test_a_single_job_runs_in_the_image(in_image: LoginNode, image: Image, tmp_p
     own += ["--gres=none", f"--export={export}"]
     script = ROOT / "containers" / "slurm" / f"{name}.sbatch"
     job = in_image.slurm.run("sbatch", "--parsable", f"--chdir={ROOT}", *own, str(script))
-    state = in_image.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=400)
+    state = in_image.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=900)
     assert state == "COMPLETED", (in_image.folder / "log").read_text()
     run = load_run(in_image.folder / "firstsight" / "results")
     assert {view.name for view in variants(run)} >= {"baseline"}
@@ -431,7 +431,7 @@ def test_a_single_job_needs_no_driver(login: LoginNode) -> None:
     own = ["--partition=short", "--cpus-per-task=2", "--mem=4G", "--time=01:00:00", f"--output={login.folder}/log"]
     script = ROOT / "containers" / "slurm" / "distillation.sbatch"
     job = login.slurm.run("sbatch", "--parsable", f"--chdir={ROOT}", *own, f"--export={export}", str(script))
-    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=300)
+    state = login.slurm.wait(job, "COMPLETED", "FAILED", "CANCELLED", seconds=900)
     assert state == "COMPLETED", (login.folder / "log").read_text()
     run = load_run(login.folder / "firstsight" / "results")
     assert {view.name for view in variants(run)} == {"baseline", "distilled", "distilled-int8"}
