@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from harness.stats.batch_means import median_error
 
@@ -34,17 +33,20 @@ class Enough:
 
     def __init__(self, rounds: int, least_seconds: float, precision: float, most_seconds: float = MOST_SECONDS) -> None:
         self._rounds, self._least, self._most, self._precision = rounds, least_seconds, most_seconds, precision
-        self._seconds, self._counted, self._ask_at = 0.0, 0, 0
+        self._seconds, self._ask_at = 0.0, 0
+        self._watched: dict[str, list[float]] = {row: [] for row in WATCHED}
         self.error = math.inf
 
     def __call__(self, taken: Sequence[Round]) -> bool:
         """Whether these rounds, those of the last call and what came since, are enough."""
-        self._seconds += sum(one.media + one.answer for one in taken[self._counted :])
-        self._counted = len(taken)
+        for one in taken[len(self._watched["answer"]) :]:
+            self._seconds += one.media + one.answer
+            for row, of_rounds in self._watched.items():
+                of_rounds.append(median(one.seconds(row)))
         if len(taken) < self._rounds or self._seconds < self._least:
             return False
         if len(taken) < self._ask_at and self._seconds < self._most:
             return False
         self._ask_at = math.ceil(GROWTH * len(taken))
-        self.error = max(median_error([float(np.median(one.seconds(row))) for one in taken]) for row in WATCHED)
+        self.error = max(map(median_error, self._watched.values()))
         return self.error <= self._precision or self._seconds >= self._most or self._precision >= ANY

@@ -9,8 +9,8 @@ independent (batch means: Law & Kelton 2000, "Simulation Modeling and Analysis",
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from itertools import pairwise
+from statistics import median, stdev
 
 BATCHES = 8
 
@@ -22,10 +22,10 @@ def median_error(samples: Sequence[float], batches: int = BATCHES) -> float:
     """
     if batches < 2:
         raise ValueError(f"{batches} batches tell nothing of each other")
-    values = np.asarray(samples, dtype=np.float64)
-    if not np.all((values > 0) & np.isfinite(values)):
+    if not all(0 < sample < math.inf for sample in samples):
         raise ValueError("rounds take a positive time")
-    if len(values) < batches:
+    if len(samples) < batches:
         return math.inf
-    medians = [float(np.median(batch)) for batch in np.array_split(values, batches)]
-    return float(np.log(medians).std(ddof=1)) / math.sqrt(batches)
+    ends = [len(samples) * at // batches for at in range(batches + 1)]
+    logs = [math.log(median(samples[start:end])) for start, end in pairwise(ends)]
+    return stdev(logs) / math.sqrt(batches)
