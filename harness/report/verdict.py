@@ -55,7 +55,9 @@ def decide(run: Run) -> Verdict:
         fit = [by_name[judged.variant] for judged in candidates if judged.meets_all]
         best, tied = best_of(fit, objective)
         ship, tie = best.name, tuple(found.variant for found in tied)
-        sentence = shipping(best, tied, len(fit), len(candidates), baseline_of(views), objective)
+        unsure = any(not judged.meets_all and not judged.having("missed") for judged in table if not judged.control)
+        rivals = sum(not judged.control for judged in table)
+        sentence = shipping(best, tied, len(fit), rivals, baseline_of(views), objective, unsure=unsure)
     else:
         nearest = min(candidates, key=_distance)
         sentence = shipping_none(nearest)
