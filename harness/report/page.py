@@ -115,6 +115,7 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         environment=provenance.environment(run),
         digests=provenance.digests(run, views),
         invalid=provenance.invalid(views),
+        failed=provenance.failed(views),
         percent=figures.percent,
         p_value=figures.p_value,
         points=figures.points,

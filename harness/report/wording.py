@@ -123,7 +123,9 @@ def reason(
     if judged.control:
         return ""
     if not judged.measured:
-        return f"{name}: nothing that a budget asks for was measured."
+        failed = next((view.failed for view in views if view.name == judged.variant), {})
+        why = [f"its {oneline(suite, 40)} test failed ({oneline(said, 200)})" for suite, said in failed.items()]
+        return f"{name}: nothing that a budget asks for was measured{': ' * bool(why)}{figures.listed(why)}."
     parts = [f"misses {_missing(check)}" for check in judged.having("missed")]
     parts += [f"cannot be told on {_unsure(check)}" for check in judged.having("cannot tell")]
     parts += [f"was not measured in {figures.metric(c.metric).words}" for c in judged.having("not measured")]
