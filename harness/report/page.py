@@ -77,6 +77,7 @@ def render(run: Run, earlier: Sequence[Run] = (), flips_file: str = FLIPS) -> st
         dirty=run.commit.get("dirty") is True,
         cpu=on_cpu(run),
         verdict=verdict,
+        has_verdict=verdict.given,
         speed=speed(run),
         memory=provenance.memory_words(run, views),
         overview=sections.overview(views, verdict),

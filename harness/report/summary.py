@@ -44,7 +44,7 @@ class Summary:
     @property
     def has_verdict(self) -> bool:
         """Whether there was something to judge, and something to judge by."""
-        return not self.verdict.sentence.startswith("No verdict")
+        return self.verdict.given
 
     @property
     def basis(self) -> tuple[str, ...]:

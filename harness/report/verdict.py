@@ -29,6 +29,11 @@ class Verdict:
     reasons: tuple[str, ...]
     held: Judged | None = None  # what is shipped, or came nearest, with its checks; None where nobody was judged
 
+    @property
+    def given(self) -> bool:
+        """Whether there was something to judge, and something to judge by."""
+        return not self.sentence.startswith("No verdict")
+
 
 def decide(run: Run) -> Verdict:
     """The verdict of a run against the budgets that its pair stated when it was measured."""

@@ -47,6 +47,14 @@ def test_what_is_missing_is_said_with_its_reason(state: str) -> None:
         assert said in seen
     assert "nan" not in re.findall(r"\b\w+\b", seen.lower())
     assert "None" not in re.findall(r"\b\w+\b", seen)
+    title = (
+        "no verdict"
+        if "No verdict" in seen
+        else "ship distilled-int8"
+        if "Ship distilled-int8" in seen
+        else "ship none"
+    )
+    assert seen.startswith(f"synthetic: {title} ·")
     assert printed.splitlines()[-1].split(":")[0] in ("Ship none", "Ship none yet", "No verdict", "Ship distilled-int8")
 
 
