@@ -164,7 +164,7 @@ def _text(name: str, given: Given, at: Path) -> str:
     if name != PAGE:
         return MADE[name].render(given.found)
     if given.single is not None:
-        return page.render(given.single, given.earlier)
+        return page.render(given.single, given.earlier, flips_file="")  # to standard output, with no file beside it
     return across_page.render(given.found, at)
 
 

@@ -144,6 +144,16 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert files(tmp_path) == before
 
 
+def test_a_page_on_standard_output_links_no_file_that_is_not_there(
+    sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(save(sample, tmp_path)), "--format", "html", "--out", "-"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r'href="\.[^"]*"', printed) == []
+    assert "are in the flips.json that is written beside a page of a file" in printed
+    assert files(tmp_path) == ["0001_sample.json"]
+
+
 @pytest.mark.parametrize("asked", [["--format", "html"], ["--format", "md"], ["--index"]])
 @pytest.mark.parametrize("held", [1.0, 0.5])
 def test_no_record_is_written_over_not_even_another_run_s_or_half_a_one(
