@@ -135,6 +135,7 @@ def _mend_storage() -> None:
 
 DOOR = pytest.StashKey["Doorway"]()
 FAILED = pytest.StashKey[set[str]]()
+LOST = pytest.StashKey[dict[tuple[str, str], str]]()  # variant, suite: why a test of it failed
 REFUSED = pytest.StashKey[list[str]]()
 COMMIT = pytest.StashKey[dict[str, Any]]()
 TERMS = pytest.StashKey[Any]()
@@ -355,9 +356,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.config.stash.setdefault(FINISHED, set()).add(item.nodeid)
     if report.failed and DOOR in item.config.stash:
         item.config.stash.setdefault(FAILED, set()).add(item.nodeid)
+        _lose(item, call)
         if call.excinfo and isinstance(call.excinfo.value, (FirstSightError, ModelFault)):
             report.longrepr = f"{REFUSAL}{oneline(call.excinfo.value)}"
             item.config.stash.setdefault(REFUSED, []).append(report.longrepr)
+
+
+def _lose(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """A failed test is in no row; that a variant is missing, and why, is told with the environment."""
+    params = getattr(item, "callspec", None)
+    case = next((params.params[name] for name in CASES if params and name in params.params), None)
+    if case is not None and hasattr(case, "variant"):
+        from harness.options import why_without_folders
+
+        suite = item.path.stem.removeprefix("test_")
+        why = why_without_folders(call.excinfo.value if call.excinfo else "")
+        item.config.stash.setdefault(LOST, {}).setdefault((case.variant.name, suite), why)
 
 
 def _benchmarks(config: pytest.Config) -> Any:
@@ -423,7 +437,10 @@ def pytest_benchmark_compare_machine_info(
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     if DOOR in config.stash:
-        machine_info["firstsight"] = config.stash[DOOR].environment(config.invocation_params.args)
+        told = config.stash[DOOR].environment(config.invocation_params.args)
+        lost = config.stash.get(LOST, {})
+        failed = [{"variant": variant, "suite": suite, "why": why} for (variant, suite), why in lost.items()]
+        machine_info["firstsight"] = {**told, **({"failed": failed} if failed else {})}
 
 
 @pytest.hookimpl(trylast=True)

@@ -24,13 +24,14 @@ step() {
     echo "── $((SECONDS - began)) s"
 }
 
-# suites NAME BOUND ARGUMENTS...: a run whose record becomes $OUT/NAME.json and whose page $OUT/NAME.html
+# suites NAME BOUND ARGUMENTS...: a run whose record becomes $OUT/NAME.json and whose page is $OUT/NAME/report.html, with flips.json
 suites() {
     local name=$1 bound=$2
     shift 2
     step "$bound" "$PYTHON" -m pytest suites "$@" --cache "$OUT/.artifacts" --results "$OUT/.results/$name"
     find "$OUT/.results/$name" -name '0*.json' -exec cp {} "$OUT/$name.json" \;
-    find "$OUT/.results/$name" -name 'report.html' -exec cp {} "$OUT/$name.html" \;
+    mkdir -p "$OUT/$name"
+    find "$OUT/.results/$name" \( -name report.html -o -name flips.json \) -exec cp {} "$OUT/$name/" \;
 }
 
 {

@@ -88,6 +88,12 @@ def without_folders(argument: str) -> str:
     return re.sub(r"(?<![^=:,\s])[~/][^\s:=,]*/(?=[^/\s:=,]+)", "…/", argument)
 
 
+def why_without_folders(error: object) -> str:
+    """What an error says, in one line, with the folders of its paths cut; its type where it says nothing."""
+    told = without_folders(oneline(error, 400)) or type(error).__name__
+    return oneline(re.sub(r"""(?<=["'(`\[])[~/]\S*/(?=\S)""", "…/", told), 200)
+
+
 def absolute_arguments(options: Any) -> list[str]:
     """As `chosen_arguments`, with paths that hold in any folder: what is typed here runs elsewhere."""
     given = chosen_arguments(options)

@@ -104,7 +104,7 @@ def _report(options: argparse.Namespace) -> int:
         sys.stdout.write(texts[formats[0]])
         return 0
     paths = {name: _path(name, given, options.out, alone=len(formats) == 1) for name in formats}
-    _keep_records(given, paths.values())
+    _keep_records(paths.values())
     _say(given, list(_made(given, paths, texts)))
     return 0
 
@@ -164,7 +164,7 @@ def _text(name: str, given: Given, at: Path) -> str:
     if name != PAGE:
         return MADE[name].render(given.found)
     if given.single is not None:
-        return page.render(given.single, given.earlier)
+        return page.render(given.single, given.earlier, flips_file="")  # to standard output, with no file beside it
     return across_page.render(given.found, at)
 
 
@@ -192,12 +192,20 @@ def _page_folder(options: argparse.Namespace, given: Given, formats: Sequence[st
     return Path() if options.out == STDOUT else _path(PAGE, given, options.out, alone=len(formats) == 1).parent
 
 
-def _keep_records(given: Given, paths: Iterable[Path]) -> None:
-    """A record is measured once: no format is written over one."""
-    records = {one.run.path.resolve() for one in given.found.runs if one.run.path is not None}
+def _keep_records(paths: Iterable[Path]) -> None:
+    """A record is measured once: nothing is written over one, be it among those given or another run's."""
     for path in paths:
-        if path.resolve() in records:
-            raise UsageError(f"--out {oneline(path, 200)}: is the record itself; give another path")
+        if _is_record(path):
+            raise UsageError(f"--out {oneline(path, 200)}: is a record, measured once; give another path")
+
+
+def _is_record(path: Path) -> bool:
+    """Whether pytest-benchmark's JSON lies there; one that was cut short, too."""
+    try:
+        held = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return False
+    return held.startswith(b"{") and b'"machine_info"' in held and (b'"benchmarks"' in held or b'"commit_info"' in held)
 
 
 def _written(path: Path, text: str) -> Path:
@@ -259,6 +267,7 @@ def _index(options: argparse.Namespace) -> int:
     if not runs:
         raise UsageError(f"--index {oneline(folder, 200)}: no record in it; name them 0001_anything.json")
     path = options.out or folder / "index.html"
+    _keep_records([path])
     text = render_index(runs, Path() if path == STDOUT else path.parent)
     if path == STDOUT:
         sys.stdout.write(text)

@@ -74,7 +74,9 @@ def merged(folder: Path, across: Set[str] = frozenset()) -> Merged:
         for run, one, told in zip(runs, whole, differing, strict=True)
     ]
     if len(runs) > 1:
+        lost = [told for run in runs if isinstance(failed := run.environment.get("failed"), list) for told in failed]
         machine[KEY] = {**machine[KEY], "command": f"firstsight merge of {len(runs)} jobs", "jobs": jobs}
+        machine[KEY].update({"failed": lost} if lost else {})
     return Merged(
         whole={
             **whole[last],

@@ -86,7 +86,7 @@ def _shown(place: int, one: Summary, at: Path | None, reasons: dict[str, int]) -
         report=link(report, at) if report and at else "",
         record=link(record, at) if record and at else "",
         rows=tuple(_renumbered(row, one.table.notes, reasons) for row in one.table.rows),
-        asked=tuple((heading, asked) for heading, asked in one.table.headings if asked),
+        asked=one.asked,
         chart=None if chart is None else _own(chart, place + 1, one),
         command=shlex.quote(os.path.relpath(record, at)) if record and at else "",
     )

@@ -60,13 +60,16 @@ class Change:
         return f"{_short(by)} {unit_of(self.budget)} {'more' if up else 'less'}"
 
     @property
+    def asks(self) -> str:
+        """A size budget of 1.2 MB (0.2 MB more); no limit for a budget that is dropped."""
+        name = _NAMES[self.budget]
+        return name if self.limit is None else f"{name} of {limit_words(self.budget, self.limit)} ({self.moved})"
+
+    @property
     def sentence(self) -> str:
         """With a size budget of 1.2 MB (0.2 MB more), baseline would ship."""
         ships = "nothing" if self.to is None else oneline(self.to, 60)
-        name = _NAMES[self.budget]
-        if self.limit is None:
-            return f"Without {name}, {ships} would ship."
-        return f"With {name} of {limit_words(self.budget, self.limit)} ({self.moved}), {ships} would ship."
+        return f"{'Without' if self.limit is None else 'With'} {self.asks}, {ships} would ship."
 
     @property
     def cell(self) -> str:
@@ -79,7 +82,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Doubt:
-    """A variant that misses no budget, is not surely within some, and would change the answer if it were."""
+    """A variant that misses no budget, is not surely within some or was not measured in it, and would change the
+    answer if it were within.
+    """
 
     variant: str
     checks: tuple[Check, ...]
@@ -89,9 +94,28 @@ class Doubt:
     def sentence(self) -> str:
         """If distilled is shown to meet agreement at least 83 %, it would ship: about 1 500 more questions …"""
         asked = figures.listed([f"{figures.metric(one.metric).words} {one.asked}" for one in self.checks])
-        settled = figures.listed(list(dict.fromkeys(one.settled_by for one in self.checks)))
+        settled = figures.listed(list(dict.fromkeys(_settled(one) for one in self.checks)))
         ships = "it" if self.to == self.variant else oneline(self.to, 60)
         return f"If more measuring shows that {oneline(self.variant, 60)} meets {asked}, {ships} would ship: {settled}."
+
+
+@dataclass(frozen=True)
+class Together:
+    """Budgets that must be moved at once for anything to ship, each to its limit; `to`: what then ships."""
+
+    moved: tuple[Change, ...]
+    to: str
+
+    @property
+    def words(self) -> str:
+        """With a memory budget of 8 GB (2 GB more) and a size budget of 2 GB (1 GB more) at once, it would ship."""
+        return f"with {figures.listed([one.asks for one in self.moved])} at once, {oneline(self.to, 60)} would ship"
+
+
+def _settled(one: Check) -> str:
+    if one.status == "not measured":
+        return f"{figures.metric(one.metric).words} was not measured ({oneline(one.measurement.absent, 200)})"
+    return one.settled_by
 
 
 def _short(number: Decimal) -> str:

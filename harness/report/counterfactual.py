@@ -15,8 +15,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from harness.errors import oneline
 from harness.record import Run
 from harness.report import figures
-from harness.report.budgets import Check, unit_of
-from harness.report.change import Change, Doubt
+from harness.report.budgets import Check, Judged, unit_of
+from harness.report.change import Change, Doubt, Together
 from harness.report.verdict import Verdict, best_of, decide
 from harness.report.view import variants
 from harness.report.wording import OBJECTIVES
@@ -33,6 +33,7 @@ class Counterfactual:
     doubts: tuple[Doubt, ...]
     budgets: tuple[Check, ...]
     objectives: tuple[tuple[str, str], ...]  # what the other objectives would ship, where something is shipped
+    together: Together | None = None  # where no budget moved alone lets anything ship: those that must be moved at once
 
     @property
     def by_objective(self) -> str:
@@ -48,7 +49,8 @@ class Counterfactual:
         """What the first screen says: the nearest changes and the first doubt, or that there is none."""
         found = [change.sentence for change in self.changes[:MOST_SHOWN]]
         if not found and self.budgets:
-            found = ["No budget moved alone, however far, changes what is shipped."]
+            alone = "No budget moved alone, however far, changes what is shipped"
+            found = [f"{alone}{f': {self.together.words}' if self.together else ''}."]
         return (*found, *(doubt.sentence for doubt in self.doubts[:1]))
 
     @property
@@ -76,7 +78,11 @@ def what_would_change(run: Run) -> Counterfactual:
     changes = [change for budget in world.budgets for change in _moves(world, budget)]
     nearest = sorted(changes, key=lambda change: change.distance)
     return Counterfactual(
-        tuple(nearest), tuple(_doubts(world)), tuple(world.budgets.values()), tuple(_objectives(world))
+        changes=tuple(nearest),
+        doubts=tuple(_doubts(world)),
+        budgets=tuple(world.budgets.values()),
+        objectives=tuple(_objectives(world)),
+        together=None if changes or verdict.ship else _together(world, verdict.held),
     )
 
 
@@ -112,6 +118,21 @@ class _World:
         }
         return {name: check.bound for name, check in checks.items() if check.bound is not None}
 
+    def ships_with(self, limits: dict[str, float]) -> str | None:
+        """What is shipped with all of these limits moved at once."""
+        fit = {
+            one.variant
+            for one in self.candidates
+            if one.measured
+            and all(
+                c.bound is not None and (c.bound >= limits[c.budget] if c.at_least else c.bound <= limits[c.budget])
+                if c.budget in limits
+                else c.status == "met"
+                for c in one.checks
+            )
+        }
+        return self.ships(frozenset(fit))
+
     def ships_at(self, budget: str, limit: float) -> str | None:
         """What is shipped with this one limit moved."""
         most = not self.budgets[budget].at_least
@@ -142,15 +163,37 @@ def _moves(world: _World, budget: str) -> Iterator[Change]:
 
 
 def _doubts(world: _World) -> Iterator[Doubt]:
-    """Of those that miss nothing and cannot be told on something; the nearest of a `Ship none` is in its headline."""
+    """Of those that miss nothing, and cannot be told on something, or were not measured in it while something else
+    ships; the nearest of a `Ship none` is in its headline.
+    """
     fit = frozenset(one.variant for one in world.candidates if one.meets_all)
     for one in world.candidates:
-        unsure = one.having("cannot tell")
+        lacking = one.having("not measured") if world.verdict.ship is not None else ()
+        unsure = (*one.having("cannot tell"), *lacking)
         headline = world.verdict.ship is None and one is world.verdict.held
-        if unsure and len(unsure) + len(one.having("met")) == len(one.checks) and not headline:
+        if unsure and one.measured and len(unsure) + len(one.having("met")) == len(one.checks) and not headline:
             to = world.ships(fit | {one.variant})
             if to is not None and to != world.verdict.ship:
                 yield Doubt(one.variant, unsure, to)
+
+
+def _together(world: _World, nearest: Judged) -> Together | None:
+    """Every budget that the nearest does not meet, moved to where it does; None where one of them has no figure."""
+    limits: dict[str, float] = {}
+    moved = []
+    for one in nearest.checks:
+        if one.status == "met":
+            continue
+        if one.bound is None:
+            return None
+        share = unit_of(one.budget) == "1"
+        limit = _outward(one.bound, _DIGITS, -1 if one.at_least else 1, share)
+        if not (0 <= limit <= 1 if share else limit > 0):
+            return None
+        limits[one.budget] = limit
+        moved.append(Change(one.budget, one.limit, one.at_least, True, one.bound, limit, None))
+    to = world.ships_with(limits)
+    return Together(tuple(moved), to) if to is not None else None
 
 
 def _objectives(world: _World) -> Iterator[tuple[str, str]]:

@@ -59,6 +59,7 @@ class Flips:
     filters: tuple[tuple[str, tuple[Filter, ...]], ...]
     totals: tuple[tuple[str, tuple[str, ...]], ...]  # variant: questions, that differ, of each outcome
     total: int
+    kept: int  # of these, those that the records hold with frames: what is shown is chosen from them
     shipped: str  # whose come first; empty where none is to be shipped
     fewer: int  # frames a card has at most, where some had to go; else 0
     anything: bool  # is there a disagreement of any variant, so that the linked file is worth a link
@@ -87,6 +88,7 @@ def flips(views: Sequence[VariantView], ship: str | None) -> Flips:
         filters=_filters(cards, types, variants),
         totals=tuple(_totals(view, everything) for view in views if not view.control and (view.items or view.flips)),
         total=len(found),
+        kept=len(candidates),
         shipped=ship if ship and any(one.variant == ship for id in chosen for one in found[id]) else "",
         fewer=fewer,
         anything=bool(everything),

@@ -141,7 +141,10 @@ def _more(more: Comparison, whole: Comparison | None) -> str:
     if value < 0:
         return f"The teacher’s answers on more clips bring no gain: {_points(-value)} lost ({_interval(more)})."
     gained = whole is not None and whole.shown and whole.difference.value > 0
-    share = f" of those {100 * whole.difference.value:.1f}" if gained and whole is not None else ""
+    share = ""
+    if gained and whole is not None:
+        of_those = value < whole.difference.value
+        share = f" of those {100 * whole.difference.value:.1f}" if of_those else ", no less than all of it"
     return (
         f"Answering more clips brings {_points(value)}{share}: a student that saw only the teacher’s answers "
         f"on the pool, without its probabilities, gains that much over finetuned ({_interval(more)})."

@@ -75,6 +75,11 @@ def invalid(views: tuple[VariantView, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
+def failed(views: tuple[VariantView, ...]) -> tuple[str, ...]:
+    """Tests that failed, with why: what they measured is in no record."""
+    return tuple(f"{view.name}, {suite}: {why}" for view in views for suite, why in view.failed.items())
+
+
 def recipes(views: tuple[VariantView, ...]) -> tuple[tuple[str, str], ...]:
     """Each trained variant with its labels, duration and recipe in a line."""
     rows = []

@@ -134,8 +134,11 @@ def by_type(views: tuple[VariantView, ...], shown: VariantView | None) -> ByType
         rates = {kind: _rate(shown, kind) for kind in types}
         known = {kind: rate for kind, rate in rates.items() if rate is not None}
         worst, best = min(known, key=lambda k: known[k]), max(known, key=lambda k: known[k])
-        says += f" {shown.name} is weakest on {worst} ({figures.percent(known[worst])})"
-        says += f" and strongest on {best} ({figures.percent(known[best])})."
+        if known[worst] == known[best]:
+            says += f" {shown.name} does so alike on every type ({figures.percent(known[best])})."
+        else:
+            says += f" {shown.name} is weakest on {worst} ({figures.percent(known[worst])})"
+            says += f" and strongest on {best} ({figures.percent(known[best])})."
     return ByType(tuple(view.name for view in answered), tuple(rows), says)
 
 
@@ -144,7 +147,8 @@ def _held(check: Check) -> tuple[str, str, str, str]:
     if check.status == "not measured":
         margin = check.measurement.absent or ""
     elif check.status == "cannot tell":
-        margin += f"; {check.settled_by}"
+        bounds = figures.interval(check.measurement)  # of the value there would be room to spare, and nobody can tell
+        margin = "; ".join(filter(None, (f"interval {bounds}" if bounds else "", check.settled_by)))
     return check.status, _MARKS[check.status], figures.shown(check.measurement), margin
 
 

@@ -42,9 +42,27 @@ class Summary:
         return self.name, f"{self.commit}{dirty}", self.measured
 
     @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """Every budget that the pair states: its heading, and what it asks; those without a column, too."""
+        checks = self.verdict.table[0].checks if self.verdict.table else ()
+        return tuple((figures.metric(check.metric).heading, check.asked) for check in checks)
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """Budgets that no column of the table is of: Whole answer, at most 250 ms: int8 met (21.7 ms)."""
+        held: dict[str, list[str]] = {}
+        for judged in self.verdict.table:
+            for check in () if judged.control else judged.checks:
+                if check.metric not in figures.COLUMNS:
+                    value = "" if check.measurement.value is None else f" ({figures.shown(check.measurement)})"
+                    heading = f"{figures.metric(check.metric).heading}, {check.asked}"
+                    held.setdefault(heading, []).append(f"{judged.variant} {check.status}{value}")
+        return tuple(f"{heading}: {figures.listed(told)}" for heading, told in held.items())
+
+    @property
     def has_verdict(self) -> bool:
         """Whether there was something to judge, and something to judge by."""
-        return not self.verdict.sentence.startswith("No verdict")
+        return self.verdict.given
 
     @property
     def basis(self) -> tuple[str, ...]:

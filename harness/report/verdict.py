@@ -29,6 +29,11 @@ class Verdict:
     reasons: tuple[str, ...]
     held: Judged | None = None  # what is shipped, or came nearest, with its checks; None where nobody was judged
 
+    @property
+    def given(self) -> bool:
+        """Whether there was something to judge, and something to judge by."""
+        return not self.sentence.startswith("No verdict")
+
 
 def decide(run: Run) -> Verdict:
     """The verdict of a run against the budgets that its pair stated when it was measured."""
@@ -55,7 +60,9 @@ def decide(run: Run) -> Verdict:
         fit = [by_name[judged.variant] for judged in candidates if judged.meets_all]
         best, tied = best_of(fit, objective)
         ship, tie = best.name, tuple(found.variant for found in tied)
-        sentence = shipping(best, tied, len(fit), len(candidates), baseline_of(views), objective)
+        unsure = any(not judged.meets_all and not judged.having("missed") for judged in table if not judged.control)
+        rivals = sum(not judged.control for judged in table)
+        sentence = shipping(best, tied, len(fit), rivals, baseline_of(views), objective, unsure=unsure)
     else:
         nearest = min(candidates, key=_distance)
         sentence = shipping_none(nearest)

@@ -90,6 +90,7 @@ class VariantView:
     training: Training | None
     silent: str = ""  # why its answers are not judged, where that is so for the whole run
     headline: Mapping[str, JSON] = field(default_factory=dict)  # the workload that budgets are held against
+    failed: Mapping[str, str] = field(default_factory=dict)  # suites whose test of it failed, and why: no row tells
 
     @property
     def apart(self) -> str:
@@ -134,6 +135,8 @@ class VariantView:
             return self.silent
         if self.control and suite != "agreement":
             return "a control: compared in its answers, not timed or weighed"
+        if suite in self.failed:
+            return f"its {suite} test failed: {self.failed[suite]}"
         if not any(record.suite == suite for record in self.records):
             return f"the {suite} suite has no record of it in this run"
         return "no record of this run holds it"
@@ -143,16 +146,32 @@ def variants(run: Run) -> tuple[VariantView, ...]:
     """The variants in the order of the run's records, controls after the others."""
     silent = RANDOM_ANSWERS if has_random_weights(run) else ""
     records = [r for r in run.records if not (silent and r.suite == "agreement")]
-    names = list(dict.fromkeys(record.variant for record in records))
+    failed = _failed(run)
+    names = list(dict.fromkeys([*(record.variant for record in records), *failed]))
     stated = run.pair.get("controls")
     controls = [str(name) for name in stated] if isinstance(stated, list) else list(CONTROLS)
     stated_headline = run.environment.get("headline")
     headline = stated_headline if isinstance(stated_headline, dict) else {}
     views = [
-        replace(_view(name, name in controls, [r for r in records if r.variant == name], silent), headline=headline)
+        replace(
+            _view(name, name in controls, [r for r in records if r.variant == name], silent),
+            headline=headline,
+            failed=failed.get(name, {}),
+        )
         for name in names
     ]
     return tuple(sorted(views, key=lambda view: (view.control, view.name != BASELINE)))
+
+
+def _failed(run: Run) -> dict[str, dict[str, str]]:
+    """Why tests failed, by variant and suite; records of before do not say."""
+    found: dict[str, dict[str, str]] = {}
+    for place, raw in enumerate(_rows(run.environment, "failed", "environment")):
+        at = f"environment: failed[{place}]"
+        row = _object(raw, at)
+        variant, suite, why = (_text(row, name, at) for name in ("variant", "suite", "why"))
+        found.setdefault(variant, {}).setdefault(suite, why)
+    return found
 
 
 def dig(mapping: Mapping[str, JSON], *path: str) -> str:

@@ -35,8 +35,10 @@ def shipping(
     candidates: int,
     baseline: VariantView | None,
     objective: str,
+    *,
+    unsure: bool = False,
 ) -> str:
-    """What is shipped and why; with whom it ties."""
+    """What is shipped and why; with whom it ties. `unsure`: of another one it is not known that it misses a budget."""
     agreement, parts = best.get("agreement"), []
     if best.name != BASELINE and agreement.value is not None:
         floor = "" if agreement.low is None else f" (at least {figures.percent(agreement.low)})"
@@ -47,8 +49,8 @@ def shipping(
         how = {"memory": "takes", "ttft": "reaches its first token", "itl": "decodes"}.get(objective, "is")
         noun = " memory" if objective == "memory" else ""
         parts.append(f"{how} {relation.words}{noun} than baseline")
-    only = fit == 1 and candidates > 1
-    parts.append("is the only one that meets every budget" if only else "meets every budget")
+    only = f"is the only one {'shown to meet' if unsure else 'that meets'} every budget"
+    parts.append(only if fit == 1 and candidates > 1 else "meets every budget")
     text = f"Ship {_name(best.name)}: it {_and(parts)}"
     if tied:
         names = figures.listed([_name(tie.variant) for tie in tied])
@@ -121,7 +123,9 @@ def reason(
     if judged.control:
         return ""
     if not judged.measured:
-        return f"{name}: nothing that a budget asks for was measured."
+        failed = next((view.failed for view in views if view.name == judged.variant), {})
+        why = [f"its {oneline(suite, 40)} test failed ({oneline(said, 200)})" for suite, said in failed.items()]
+        return f"{name}: nothing that a budget asks for was measured{': ' * bool(why)}{figures.listed(why)}."
     parts = [f"misses {_missing(check)}" for check in judged.having("missed")]
     parts += [f"cannot be told on {_unsure(check)}" for check in judged.having("cannot tell")]
     parts += [f"was not measured in {figures.metric(c.metric).words}" for c in judged.having("not measured")]

@@ -118,7 +118,7 @@ def test_an_index_is_made_of_all_below_a_folder(
         (["HERE/a", "--format", "md,json", "--out", "-"], "--out -: one format at a time"),
         (["HERE/a", "--format", "png", "--out", "-"], "--out -: one format at a time"),
         (["HERE/a", "HERE/b", "--format", "html,badge"], "a badge says what one run ships"),
-        (["HERE/a", "--format", "json", "--out", "HERE/a/0001_sample.json"], "is the record itself"),
+        (["HERE/a", "--format", "json", "--out", "HERE/a/0001_sample.json"], "is a record, measured once"),
         (["HERE/a", "--format", "md", "--out", "HERE/a/0001_sample.json/x.md"], "cannot be written"),
         (["HERE/a", "HERE/b", "--across", "colour"], "--across colour: no such field"),
         (["HERE/a", "--index", "HERE"], "--index takes a folder alone"),
@@ -142,6 +142,31 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert printed.err.count("\n") == 1
     assert said in printed.err
     assert files(tmp_path) == before
+
+
+def test_a_page_on_standard_output_links_no_file_that_is_not_there(
+    sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(save(sample, tmp_path)), "--format", "html", "--out", "-"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r'href="\.[^"]*"', printed) == []
+    assert "are in the flips.json that is written beside a page of a file" in printed
+    assert files(tmp_path) == ["0001_sample.json"]
+
+
+@pytest.mark.parametrize("asked", [["--format", "html"], ["--format", "md"], ["--index"]])
+@pytest.mark.parametrize("held", [1.0, 0.5])
+def test_no_record_is_written_over_not_even_another_run_s_or_half_a_one(
+    sample: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str], held: float
+) -> None:
+    given, other = save(sample, tmp_path / "a"), save(of_commit(sample, "abcdef01", 3), tmp_path / "b", "before.json")
+    text = other.read_bytes()[: int(held * other.stat().st_size)]
+    other.write_bytes(text)
+    asked = [*asked, str(given.parent)] if asked == ["--index"] else [str(given), *asked]
+    assert main(["report", *asked, "--out", str(other)]) == 2
+    assert capsys.readouterr().err == f"firstsight: --out {other}: is a record, measured once; give another path\n"
+    assert other.read_bytes() == text
+    assert files(tmp_path) == ["a/0001_sample.json", "b/before.json"]
 
 
 def test_a_record_that_is_cut_short_leaves_the_page_of_before(sample: Run, tmp_path: Path) -> None:

@@ -148,6 +148,9 @@ def test_a_failed_tests_numbers_are_not_recorded(home: Home, first, tmp_path: Pa
     names = [row["name"] for row in json.loads(home.records()[-1].read_text())["benchmarks"]]
     assert names
     assert not [name for name in names if "baseline" in name]
+    lost = {"variant": "baseline", "suite": "agreement", "why": "not good enough"}
+    assert load_run(home.records()[-1]).environment["failed"] == [lost]
+    assert "baseline, agreement: not good enough" in (home.results / "report.html").read_text()
 
 
 @pytest.mark.slow

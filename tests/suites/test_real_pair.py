@@ -20,7 +20,7 @@ import pytest
 from harness import doorway
 from harness.doorway import Case, Doorway
 from harness.errors import DataError, FirstSightError, ModelError
-from harness.options import without_folders
+from harness.options import why_without_folders, without_folders
 from harness.record import Run, load_run
 from harness.report.verdict import decide
 from harness.report.view import variants
@@ -220,6 +220,18 @@ def test_questions_with_options_are_asked_in_as_many_orders_as_wanted(questions:
 )
 def test_folders_are_cut_from_the_command_that_a_record_tells(argument: str, told: str) -> None:
     assert without_folders(argument) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file", "/scratch/me/x.bin"), "[Errno 2] No such file: '…/x.bin'"),
+        (RuntimeError("CUDA out of memory\nTried 2 GiB"), "CUDA out of memory Tried 2 GiB"),
+        (AssertionError(), "AssertionError"),
+    ],
+)
+def test_folders_are_cut_from_what_a_failure_says(error: Exception, told: str) -> None:
+    assert why_without_folders(error) == told
 
 
 def test_one_model_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,8 @@ def _beater(
 def _says(marks: list[Mark], verdict: Verdict) -> str:
     front = [mark.name for mark in marks if not mark.beaten_by]
     beaten = [f"{mark.name} (by {mark.beaten_by})" for mark in marks if mark.beaten_by]
+    if len(marks) == 1:
+        return f"Up and left is better. {marks[0].name} stands alone: of no other both figures were measured."
     text = f"Up and left is better. On the front: {figures.listed(front)}"
     text += f"; beaten here: {figures.listed(beaten)}." if beaten else "; none of them beats another."
     if any(mark.beaten_by and mark.name == verdict.ship for mark in marks):

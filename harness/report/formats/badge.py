@@ -1,6 +1,6 @@
 """The verdict as a badge for a README: an SVG of one's own, or the JSON that img.shields.io/endpoint draws one from.
 
-FirstSight | ship distilled-int8 · 88.8 % · 2.6× smaller
+FirstSight | ship distilled-int8 · agrees ≥ 88.8 % · 2.6× smaller
 """
 
 import json
@@ -67,7 +67,9 @@ def _only(found: Across) -> Summary:
 
 
 def _message(one: Summary) -> str:
-    """Ship distilled-int8 · 88.8 % · 2.6× smaller; only what the verdict's own sentence may claim."""
+    """Ship distilled-int8 · agrees ≥ 88.8 % · 2.6× smaller: agreement by its lower end, as budgets have it;
+    only what the verdict's own sentence may claim.
+    """
     if one.verdict.ship is None:
         return "ship none" if one.has_verdict else "no verdict"
     view = next(view for view in one.views if view.name == one.verdict.ship)
@@ -75,7 +77,8 @@ def _message(one: Summary) -> str:
     agreement, names = view.get("agreement"), figures.metric(metric)
     parts = [f"ship {view.name}"]
     if view.name != BASELINE and agreement.value is not None:
-        parts.append(figures.shown(agreement))
+        floor = agreement.value if agreement.low is None else agreement.low
+        parts.append(f"agrees {'' if agreement.low is None else '≥ '}{figures.percent(floor)}")
     beside = None if metric == "agreement" else relative(view, baseline_of(one.views), metric)
     if beside is not None and beside.words.endswith((names.less, names.more)):
         parts.append(f"{beside.words} memory" if metric == "memory_peak" else beside.words)

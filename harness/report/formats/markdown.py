@@ -33,7 +33,7 @@ def render(found: Across) -> str:
         lines += [f"- Run {place}: {escaped('; '.join(one.basis))}" for place, one in enumerate(found.runs, 1)]
     else:
         one = found.runs[0]
-        lines += [f"- {escaped(reason)}" for reason in one.verdict.reasons]
+        lines += [f"- {escaped(line)}" for line in (*one.beyond, *one.verdict.reasons)]
         lines += [f"- What would change the answer: {escaped(line)}" for line in what_would_change(one.run).says]
         lines += [f"- Measured: {_origin(one)}; {escaped('; '.join(one.basis))}"]
     for held in found.between:

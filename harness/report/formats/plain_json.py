@@ -15,6 +15,7 @@ from harness.report.beside import identity
 from harness.report.between import Between
 from harness.report.budgets import Check
 from harness.report.compare import baseline_of, relative
+from harness.report.counterfactual import what_would_change
 from harness.report.gain import Comparison, gain
 from harness.report.summary import Summary
 from harness.report.view import VariantView, dig
@@ -51,10 +52,23 @@ def _run(one: Summary) -> dict[str, Any]:
             "tie": list(verdict.tie),
             "objective": verdict.objective,
             "reasons": list(verdict.reasons),
+            "would_change": _would_change(one),
         },
         "variants": [_variant(one, view) for view in one.views],
         "gain": [_gain(comparison) for comparison in gain(one.run).comparisons],
         "charts": [_chart(chart) for chart in charts.charts_of(one.run)],
+    }
+
+
+def _would_change(one: Summary) -> dict[str, Any]:
+    """The first screen's sentences, and each budget moved alone; `limit` null: dropped, `ships` null: none."""
+    found = what_would_change(one.run)
+    return {
+        "says": list(found.says),
+        "moves": [
+            {"budget": move.budget, "stated": move.stated, "limit": move.limit, "ships": move.to}
+            for move in found.changes
+        ],
     }
 
 

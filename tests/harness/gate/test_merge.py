@@ -49,6 +49,15 @@ def test_the_parts_become_one_run(part: Part, tmp_path: Path) -> None:
     assert all("not taken in turn" in str(record.details["apart"]) for record in whole.records)
 
 
+def test_what_failed_in_any_job_is_told_of_the_whole(part: Part, tmp_path: Path) -> None:
+    lost = [{"variant": "int8", "suite": "latency", "why": "no kernel for int8"}]
+    made = run(4, variants=("int8",))
+    part("baseline")
+    folder = part("int8", replace(made, environment={**made.environment, "failed": lost}))
+    whole = load_run(stored(merged(folder), tmp_path / "results"))
+    assert whole.environment["failed"] == lost
+
+
 def test_every_number_is_as_its_job_measured_it(part: Part, tmp_path: Path) -> None:
     for name in ("baseline", "int8"):
         folder = part(name)

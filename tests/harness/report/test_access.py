@@ -86,3 +86,20 @@ def test_on_paper_no_figure_is_cut_and_nothing_leaves_the_sheet(browser: Browser
         shown.pdf(path=printed, format="A4", margin=dict.fromkeys(("top", "right", "bottom", "left"), "10mm"))
         assert printed.read_bytes().startswith(b"%PDF-")
     shown.context.close()
+
+
+def test_the_verdict_and_its_table_are_on_the_first_sheet_of_paper(browser: Browser, report: Path) -> None:
+    """A table, not the phone's blocks, which took three sheets; within the page's own margins."""
+    shown, _, _ = opened(browser, report, 1280, "light")
+    shown.emulate_media(media="print")
+    width, height = round((210 - 24) / 25.4 * 96), round((297 - 28) / 25.4 * 96)
+    shown.set_viewport_size({"width": width, "height": height})
+    head, row, right, bottom = shown.evaluate(
+        "(() => { const t = document.querySelector('.overview'), b = t.getBoundingClientRect();"
+        " const shows = e => getComputedStyle(e).display;"
+        " return [shows(t.querySelector('thead')), shows(t.querySelector('tbody tr')), b.right, b.bottom] })()"
+    )
+    assert (head, row) == ("table-header-group", "table-row")
+    assert right <= width
+    assert bottom <= height
+    shown.context.close()

@@ -195,3 +195,51 @@ def test_without_a_verdict_nothing_would_change_it(sample: Run, more: dict[str, 
 def test_the_terminal_says_the_nearest(sample: Run) -> None:
     lines = table.render(sample).splitlines()
     assert "What would change it: with an agreement floor of 77.9 % (2.9 points higher), int8 would ship." in lines
+
+
+def test_a_rival_that_was_not_measured_is_named_with_the_reason() -> None:
+    """int8 is smaller and would ship; no round of it was valid, and the headline must not say that it fails."""
+    size = {"agreement": (1.0, 0.99, 1.0), "answer_ms": (7.0, 6.8, 7.3), "size_mb": 0.8}
+    run = plain_run(
+        {
+            "baseline": {**size, "size_mb": 1.2},
+            "int8": {**size, "answer_ms": "not valid: others held the CPU", "size_mb": 0.7},
+            "distilled": size,
+        },
+        {"agreement": 0.75, "answer_ms": 250, "size_mb": 1},
+    )
+    assert decide(run).ship == "distilled"
+    assert "is the only one shown to meet every budget" in decide(run).sentence
+    assert what_would_change(run).says[-1] == (
+        "If more measuring shows that int8 meets time of a whole answer at most 250 ms, it would ship: "
+        "time of a whole answer was not measured (not valid: others held the CPU)."
+    )
+    missing = plain_run({"int8": {**size, "size_mb": 1.2}, "distilled": size}, {"size_mb": 1})
+    assert "is the only one that meets every budget" in decide(missing).sentence
+    assert what_would_change(missing).doubts == ()
+
+
+def test_where_no_budget_alone_does_those_that_do_together_are_said() -> None:
+    run = plain_run(
+        {
+            "baseline": {"agreement": (1.0, 0.99, 1.0), "memory_mb": 19080, "size_mb": 15950},
+            "distilled": {"agreement": (0.85, 0.815, 0.88), "memory_mb": 7554.2, "size_mb": 4420},
+        },
+        {"agreement": 0.8, "memory_mb": 6000, "size_mb": 4000},
+    )
+    found = what_would_change(run)
+    assert found.says == (
+        "No budget moved alone, however far, changes what is shipped: with a memory budget of 7 560 MB (1 560 MB more) "
+        "and a size budget of 4 420 MB (420 MB more) at once, distilled would ship.",
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs())
+def test_budgets_moved_together_ship_what_decide_says(run: Run) -> None:
+    found = what_would_change(run).together
+    if found is not None:
+        budgets: dict[str, Any] = {**budgets_of(run), **{one.budget: one.limit for one in found.moved}}
+        pair: Any = {**run.pair, "budgets": budgets}
+        assert decide(run).ship is None
+        assert decide(replace(run, environment={**run.environment, "pair": pair})).ship == found.to

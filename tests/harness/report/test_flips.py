@@ -302,7 +302,8 @@ def test_the_published_record_of_before_has_its_flips() -> None:
     """Three seeds, at most 24 kept a variant: all its disagreements are told, and those that were kept are shown."""
     run = load_run(ROOT / "results" / "published" / "cpu" / "tiny")
     found = shown(run, decide(run).ship)
-    assert found.cards
+    assert 0 < len(found.cards) == found.kept < found.total
+    assert f"The record holds {found.kept} of them with frames" in page.render(run)
     assert all(card.frames and card.gold and card.answers for card in found.cards)
     told = json.loads(as_json(run, variants(run)))
     assert {row["seed"] for row in told["flips"]} == {0, 1, 2}

@@ -1,11 +1,14 @@
 """The reading of the controls says no more than the figures allow."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from harness.record import Run
+from harness.record import Run, load_run
 from harness.report.gain import compare, gain
 from harness.report.view import Item, VariantView
 from tests.harness.report.sample import without
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def view(name: str, agrees: list[bool]) -> VariantView:
@@ -23,6 +26,13 @@ def test_the_sample_gains_by_more_clips_and_not_shown_by_probabilities(sample: R
     assert "one seed" in said
     assert [c.shown for c in found.comparisons] == [True, True, True, False]
     assert found.missing == ()
+
+
+def test_a_control_that_gains_more_than_distilled_is_not_a_share_of_it() -> None:
+    """ "39.6 points of those 38.2" can nobody read."""
+    run = load_run(ROOT / "results" / "published" / "cpu" / "tiny")
+    said = " ".join(gain(run).sentences)
+    assert "Answering more clips brings 39.6 points, no less than all of it: a student" in said
 
 
 def test_without_hard_labels_the_source_of_the_gain_is_left_open(sample: Run) -> None:

@@ -24,7 +24,7 @@ def texts(badge: str) -> list[str]:
 
 def test_it_says_what_ships_how_alike_and_how_much_smaller(sample: Run) -> None:
     badge = render(gather([sample]))
-    assert texts(badge) == ["FirstSight", "ship distilled-int8 · 81.3 % · 4.4× smaller"]
+    assert texts(badge) == ["FirstSight", "ship distilled-int8 · agrees ≥ 77.8 % · 4.4× smaller"]
     assert ET.fromstring(badge).findtext(f"{SVG}title") == f"FirstSight: {texts(badge)[1]}"
     assert badge == render(gather([sample]))
 
@@ -43,7 +43,7 @@ def test_its_parts_stand_side_by_side_and_hold_their_text(sample: Run) -> None:
     [
         ({"budgets": {"agreement": 0.99, "size_mb": 0.1}}, "ship none", "#a63a00"),
         ({"budgets": {}}, "no verdict", "#5d6066"),
-        ({"objective": "agreement", "budgets": {"size_mb": 0.5}}, "ship int8 · 99.7 %", "#0a6b50"),
+        ({"objective": "agreement", "budgets": {"size_mb": 0.5}}, "ship int8 · agrees ≥ 98.8 %", "#0a6b50"),
     ],
 )
 def test_it_says_plainly_when_nothing_ships(sample: Run, change: dict[str, object], says: str, colour: str) -> None:

@@ -10,7 +10,8 @@ from harness.record import Run
 from harness.report.across import gather
 from harness.report.formats.markdown import render
 from harness.report.marked import escaped
-from tests.harness.report.several import EVIL, of_commit, of_device, poisoned
+from harness.report.summary import summarise
+from tests.harness.report.several import EVIL, of_commit, of_device, of_pair, poisoned
 
 markdown_it = pytest.importorskip("markdown_it", reason="no markdown-it-py: pip install markdown-it-py")
 READER = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -79,3 +80,12 @@ def test_a_line_is_no_list_heading_or_quote(text: str) -> None:
     kinds = {token.type for token in READER.parse(f"- {escaped(text)}")}
     assert kinds <= {"bullet_list_open", "list_item_open", "paragraph_open", "inline", "paragraph_close",
                      "list_item_close", "bullet_list_close"}  # fmt: skip
+
+
+def test_a_budget_that_no_column_is_of_is_held_all_the_same(sample: Run) -> None:
+    run = of_pair(sample, budgets={"agreement": 0.75, "answer_ms": 40})
+    assert summarise(run).asked == (("Agreement", "at least 75 %"), ("Whole answer", "at most 40 ms"))
+    told = next(line for line in render(gather([run])).splitlines() if line.startswith("- Whole answer, at most 40 ms"))
+    assert "baseline met" in told
+    assert "int8 missed" in told
+    assert "finetuned" not in told

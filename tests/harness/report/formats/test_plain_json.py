@@ -29,6 +29,9 @@ def test_a_program_reads_the_verdict_and_every_figure(sample: Run) -> None:
     run = whole["runs"][0]
     assert (whole["firstsight_report"], run["verdict"]["ship"]) == (1, "distilled-int8")
     variants = {variant["name"]: variant for variant in run["variants"]}
+    changes = run["verdict"]["would_change"]
+    assert changes["says"][0] == "With an agreement floor of 77.9 % (2.9 points higher), int8 would ship."
+    assert changes["moves"][0] == {"budget": "agreement", "stated": 0.75, "limit": 0.779, "ships": "int8"}
     size = variants["distilled-int8"]["overview"]["weights"]
     assert (size["value"], size["unit"], size["n"], size["absent"]) == (0.243, "MB", 1, None)
     assert size["against_baseline"]["value"] == pytest.approx(0.243 / 1.064)
