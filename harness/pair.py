@@ -298,7 +298,7 @@ class Latency(Section):
         gt=0,
         le=1,
         description="of short rounds there are more, until the standard error of the median within the process is "
-        "this share of it, for at most 4 s; 1: for 0.25 s",
+        "this share of it, for at most 2 s; 1: for 0.25 s",
     )
     warmup_rounds: int = Field(5, ge=0, description="rounds before them, at least; more until they are steady")
     threads: Count | None = Field(None, description="CPU threads of a model; default: as many as torch takes")

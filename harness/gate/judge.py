@@ -1,9 +1,11 @@
 """What became of each row: regressed, improved, same, or cannot tell, with the reason for the last.
 
-Time and energy: the ratio B/A over processes (Welch's t on their log medians); of times with a ruler beside them
-(`harness/measure/ruler.py`) at one pace of the machine (`harness/stats/adjusted.py`), so that a slower minute is not
-taken for slower code. It is called where Holm's p over all rows of the comparison is below 1 % and the ratio is beyond
-the noise floor. Not called, it is the same when its 95 % interval ends within the margin; else it cannot be told.
+Time and energy: the ratio B/A over processes (Welch's t on their log medians). Times with a ruler beside them
+(`harness/measure/ruler.py`) are held against each other twice, at one pace of it (`harness/stats/adjusted.py`): by
+what undisturbed rounds take (`harness/stats/undisturbed.py`), which is what the code takes, and by medians, which also
+say what happens to many rounds and not to the fastest. A row is called where Holm's p over all rows of the comparison
+is below 1 % and the ratio is beyond the noise floor (medians beside undisturbed rounds: beyond the margin, too). Not
+called, it is the same when its 95 % interval ends within the margin; else it cannot be told.
 Memory is one value without interval: called beyond the floor and 2 %, and not to be told where it grew by more than the
 margin and the floor is larger. Where the machine itself was slower by more than the margin, and so was the code beside
 it, `same` would trust the ruler alone, and what slows a whole process slows both: that cannot be told either. Shares:
@@ -14,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import Literal
+from typing import Literal, Self
 
 from harness.errors import oneline
 from harness.gate.answers import paired_answers
@@ -25,7 +27,8 @@ from harness.record import Measurement
 from harness.stats import Estimate, difference_interval, mcnemar_clustered
 from harness.stats.adjusted import adjusted_ratio, adjusted_ratio_p
 from harness.stats.multiple import holm
-from harness.stats.replicates import replicate_ratio, replicate_ratio_p
+from harness.stats.replicates import Groups, replicate_ratio, replicate_ratio_p
+from harness.stats.undisturbed import undisturbed
 
 Verdict = Literal["regressed", "improved", "same", "cannot tell"]
 
@@ -81,6 +84,7 @@ class _Weighed:
     why: str = ""
     raw: float | None = None  # B/A as the clock had it, and what the ruler took in B beside A; None: no ruler
     pace: float | None = None
+    medians: Self | None = None  # where the estimate is of undisturbed rounds: of all rounds' medians
 
     def stands(self, least: float) -> bool:
         """Whether a change beyond `least` is one although the machine's pace differed."""
@@ -93,8 +97,12 @@ class _Weighed:
 def judge(rows: Sequence[Row], floor: Floor, margins: Margins = Margins()) -> tuple[Judged, ...]:
     """A verdict on every gated row; the p-values are adjusted over all of them together."""
     weighed = [_weigh(row, row.kind) for row in rows if row.kind is not None]
-    adjusted = iter(holm([one.p for one in weighed if one.p is not None]))
-    final = [replace(one, p=next(adjusted)) if one.p is not None else one for one in weighed]
+    every = [p for one in weighed for p in (one.p, one.medians.p if one.medians else None) if p is not None]
+    adjusted = iter(holm(every))
+    final = []
+    for one in weighed:
+        known = replace(one, p=next(adjusted)) if one.p is not None else one
+        final.append(replace(known, medians=replace(one.medians, p=next(adjusted))) if one.medians else known)
     return tuple(_called(one, floor.of(one.row.key.metric), margins) for one in final)
 
 
@@ -119,9 +127,11 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
     counts = {"A": len(ours), "B": len(theirs)}
     if min(counts.values()) >= LEAST_PROCESSES:
         if a.ruler and b.ruler:  # the comparison takes the rulers away where times are to be raw
-            told = theirs, b.rulers(), ours, a.rulers()
-            raw, pace = (_centre(one) / _centre(other) for one, other in ((theirs, ours), (b.rulers(), a.rulers())))
-            return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal, raw=raw, pace=pace)
+            medians = _at_one_pace(row, kind, (theirs, b.rulers()), (ours, a.rulers()))
+            calm_b, calm_a = undisturbed(theirs, b.rulers()), undisturbed(ours, a.rulers())
+            if calm_a is None or calm_b is None:
+                return medians
+            return replace(_at_one_pace(row, kind, calm_b, calm_a), medians=medians)
         estimate = replicate_ratio(theirs, ours, paired=False)
         return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal)
     if kind == "memory":
@@ -130,6 +140,13 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
         f"{count or 'no'} process{'' if count == 1 else 'es'} in {name}" for name, count in counts.items()
     )
     return _Weighed(row, kind, why=f"{few}: what the next one would give is not known; measure with more processes")
+
+
+def _at_one_pace(row: Row, kind: Kind, theirs: tuple[Groups, Groups], ours: tuple[Groups, Groups]) -> _Weighed:
+    """B/A of two runs' processes, each with its rulers."""
+    raw, pace = (_centre(b) / _centre(a) for b, a in zip(theirs, ours, strict=True))
+    told = (*theirs, *ours)
+    return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal, raw=raw, pace=pace)
 
 
 def _centre(groups: Sequence[Sequence[float]]) -> float:
@@ -145,6 +162,16 @@ def _share(row: Row, kind: Kind) -> _Weighed:
         return _Weighed(row, kind, Estimate(0.0, 0.0, 0.0), why=answers.note or "the same answers")
     estimate = difference_interval(answers.b, answers.a, answers.clips)
     return _Weighed(row, kind, estimate, mcnemar_clustered(answers.b, answers.a, answers.clips), answers.note)
+
+
+def _by_medians(medians: _Weighed, least: float) -> Verdict | None:
+    """What is called although undisturbed rounds do not show it: what most rounds meet, but not the fastest."""
+    assert medians.estimate is not None
+    assert medians.p is not None
+    change = math.log(medians.estimate.value)
+    if medians.p >= ALPHA or abs(change) <= least or not medians.stands(least):
+        return None
+    return "improved" if (change > 0) == medians.row.b.measurement.higher_is_better else "regressed"
 
 
 def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
@@ -172,6 +199,9 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
             apart = f"fixed work beside it took {abs(one.pace - 1):.0%} {'longer' if one.pace > 1 else 'less'} in B"
             return with_verdict("cannot tell", f"{apart}: machine or code, these rounds do not say; measure again")
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
+    if one.medians is not None and (found := _by_medians(one.medians, max(least, math.log1p(margins.ratio)))):
+        why = f"of medians; undisturbed rounds: {value:.3f}× ({low:.3f}–{high:.3f})"
+        return Judged(one.row.key, one.kind, a, b, found, one.medians.estimate, one.medians.p, floor, why)
     margin = margins.points if share else math.log1p(margins.ratio)
     assert low is not None
     assert high is not None

@@ -26,6 +26,7 @@ from harness.record import Measurement, Run
 from harness.report.view import dig
 from harness.stats.adjusted import adjusted_log_ratio
 from harness.stats.replicates import Groups
+from harness.stats.undisturbed import undisturbed
 
 MOST = 30  # of the runs beside them, the newest are looked at
 # Of many differences between equals the floor is the one that a twentieth exceed: the largest grows with every pair.
@@ -206,6 +207,9 @@ def _apart(one: tuple[Measurement, Kind], other: tuple[Measurement, Kind], ruled
 
 def _log_ratio(a: Groups, b: Groups, a_rulers: Groups, b_rulers: Groups) -> float:
     if a_rulers and b_rulers and min(len(a), len(b)) >= 2:
+        calm_a, calm_b = undisturbed(a, a_rulers), undisturbed(b, b_rulers)
+        if calm_a and calm_b:
+            return adjusted_log_ratio(*calm_a, *calm_b).value
         return adjusted_log_ratio(a, a_rulers, b, b_rulers).value
     return _log_centre(a) - _log_centre(b)
 

@@ -22,7 +22,7 @@ from harness.stats.batch_means import median_error
 if TYPE_CHECKING:
     from harness.measure.timing import Round
 
-LEAST_SECONDS, MOST_SECONDS = 0.25, 4.0
+LEAST_SECONDS, MOST_SECONDS = 0.25, 2.0
 ANY = 1.0  # a precision that is always reached
 WATCHED = ("itl", "ttft", "answer")  # what budgets and the gate are held against; the other stages are parts of them
 GROWTH = 1.1  # asked again after a tenth more rounds: asked after each it would be a part of what it waits for

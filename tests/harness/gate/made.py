@@ -106,6 +106,26 @@ def in_a_minute(base: Run, slower: float, ruler: str = "1") -> Run:
     return replace(base, records=tuple(map(held, base.records)))
 
 
+def beside_a_neighbour(base: Run, seed: int) -> Run:
+    """The run on a shared core: of each process another share of the rounds is slowed, by up to half, and the ruler
+    beside them by up to a third.
+    """
+
+    def held(m: Measurement) -> Measurement:
+        if not m.samples:
+            return m
+        dice = np.random.default_rng([seed, 2, *m.metric.encode()])
+        slowed = np.concatenate([dice.random(size) < dice.uniform(0.1, 0.7) for size in m.groups])
+        by = np.where(slowed, dice.uniform(0.3, 1.0, len(m.samples)), 0.0)
+        samples = np.asarray(m.samples) * (1 + 0.5 * by)
+        ruler = 1e-3 * (1 + 0.35 * by) * np.exp(0.01 * dice.standard_normal(len(m.samples)))
+        return replace(m, samples=tuple(samples.tolist()), ruler=tuple(ruler.tolist()))
+
+    told = {"rounds": {"ruler": "3"}}
+    records = tuple(replace(r, measurements=tuple(map(held, r.measurements)), details=told) for r in base.records)
+    return replace(base, records=records)
+
+
 def elsewhere(run: Run, **environment: Any) -> Run:
     """The run as if measured on something else."""
     return replace(run, environment={**run.environment, **environment})

@@ -9,7 +9,7 @@ from harness.gate import compare
 from harness.pair import Latency
 from harness.record import Run
 from harness.stats import adjusted, replicates
-from tests.harness.gate.made import in_minutes, run
+from tests.harness.gate.made import beside_a_neighbour, in_minutes, run
 
 PAIRS, SLOWED = 400, 60
 PROCESSES = Latency().processes
@@ -41,6 +41,18 @@ def test_equals_are_called_a_regression_in_at_most_one_of_twenty_comparisons() -
 def test_decode_slowed_by_five_percent_is_called() -> None:
     codes = [compare(timed(2 * i), timed(2 * i + 1, itl=1.05)).exit_code for i in range(1000, 1000 + SLOWED)]
     assert codes.count(1) / SLOWED >= 0.95, f"{codes.count(1)} of {SLOWED}"
+
+
+def beside(seed: int, slower: float = 1.0) -> int:
+    """The gate's exit code on a core that a neighbour uses too, who slows a tenth to seven tenths of the rounds."""
+    shape = {"processes": PROCESSES, "rounds": 80, "within": 0.02}
+    before, after = run(2 * seed, **shape), run(2 * seed + 1, slower={"itl": slower}, **shape)
+    return compare(beside_a_neighbour(before, 2 * seed), beside_a_neighbour(after, 2 * seed + 1)).exit_code
+
+
+def test_beside_a_neighbour_equals_are_not_called_and_decode_slowed_by_five_percent_is() -> None:
+    assert sum(beside(seed) == 1 for seed in range(40)) <= 1
+    assert sum(beside(seed, slower=1.05) == 1 for seed in range(1000, 1020)) >= 19
 
 
 def drifting(seed: int, slower: float = 1.0) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from harness.gate.comparison import margins
 from harness.gate.judge import Judged
 from harness.gate.text import as_json
 from harness.record import Measurement, Record, Run
-from tests.harness.gate.made import answers, in_a_minute, memory, run
+from tests.harness.gate.made import answers, beside_a_neighbour, in_a_minute, memory, run
 
 BEFORE, AFTER = run(1), run(2)
 
@@ -308,3 +309,42 @@ def test_a_noisy_floor_does_not_make_a_slower_row_the_same() -> None:
     compared = compare(BEFORE, run(2, slower={"itl": 1.1}), aa=afternoon)
     assert {row.verdict for row in compared.rows if row.key.metric == "itl"} == {"cannot tell"}
     assert compared.exit_code == 3
+
+
+# --- beside a neighbour, who slows some rounds and not others ---------------------------------------
+
+MANY: dict[str, Any] = {"processes": 9, "rounds": 80, "within": 0.02}
+
+
+def test_beside_a_neighbour_a_change_is_seen_in_what_undisturbed_rounds_take() -> None:
+    before = beside_a_neighbour(run(1, **MANY), 1)
+    rows = compare(before, beside_a_neighbour(run(2, slower={"itl": 1.05}, **MANY), 2)).rows
+    assert {row.key.metric for row in rows if row.verdict == "regressed"} == {"itl"}
+    for row in rows:
+        if row.key.metric == "itl":
+            assert row.estimate is not None
+            assert row.estimate.value == pytest.approx(1.05, abs=0.03)
+
+
+def paused(base: Run, share: float, by: float, seed: int = 0) -> Run:
+    """The run, in which so many tokens take `by` times as long and the machine has nothing to do with it."""
+    dice = np.random.default_rng(seed)
+
+    def held(m: Measurement) -> Measurement:
+        if m.metric != "itl" or not m.samples:
+            return m
+        longer = np.where(dice.random(len(m.samples)) < share, by, 1.0)
+        return replace(m, samples=tuple((np.asarray(m.samples) * longer).tolist()))
+
+    records = tuple(replace(r, measurements=tuple(map(held, r.measurements))) for r in base.records)
+    return replace(base, records=records)
+
+
+def test_what_slows_most_rounds_and_not_the_fastest_is_a_regression_of_medians() -> None:
+    before, after = (in_a_minute(run(seed, **MANY), 1.0) for seed in (1, 2))
+    row = judged(before, paused(after, share=0.7, by=1.3), "itl")
+    assert row.verdict == "regressed"
+    assert row.why.startswith("of medians; undisturbed rounds: ")
+    assert row.estimate is not None
+    assert row.estimate.value > 1.2
+    assert judged(before, paused(after, share=0.05, by=1.3), "itl").verdict == "same"

@@ -1,4 +1,4 @@
-"""A process times rounds until their median is known, on a calm machine at once, on a noisy one for four seconds."""
+"""A process times rounds until their median is known, on a calm machine at once, on a noisy one for two seconds."""
 
 import math
 from itertools import count

@@ -31,7 +31,7 @@ def test_a_slower_commit_has_its_ratio_and_interval() -> None:
 
 
 def test_a_share_is_a_difference_and_memory_has_no_interval() -> None:
-    was, now = [True] * 160, [True] * 120 + [False] * 40
+    was, now = [True] * 320, [True] * 240 + [False] * 80
     before = run(1, extra=(answers("int8", was), memory("int8", 900.0)))
     after = run(2, commit="ffff", day=2, extra=(answers("int8", now), memory("int8", 450.0)))
     (told,) = held(before, after)
