@@ -78,7 +78,7 @@ def compare(a: Run, b: Run, terms: Terms = Terms(), aa: Sequence[Run] = ()) -> C
     if len(held) > 1:
         notes.append("times are raw, held against no ruler or against two: drift of the machine is in the ratios")
     elif ruled:
-        notes.append(f"times: B/A at one pace of the machine, by fixed work around each round{_pace(rows)}")
+        notes.append(f"times: B/A of undisturbed rounds, at one pace of fixed work beside them{_pace(rows)}")
     elif held - {""}:  # a ruler of another device, or of another torch, would divide the very difference away
         notes.append("times are raw: a ruler tells minutes of one machine apart, not two machines")
     told = tuple(Told(row.key, row.a.measurement, row.b.measurement) for row in rows if row.kind is None)

@@ -63,6 +63,7 @@ class Judged:
     p: float | None
     floor: float | None  # log ratio; difference of shares
     why: str = ""
+    of: str = ""  # what the estimate of a time is of: undisturbed rounds, or medians
 
     @property
     def worse(self) -> bool:
@@ -84,6 +85,7 @@ class _Weighed:
     why: str = ""
     raw: float | None = None  # B/A as the clock had it, and what the ruler took in B beside A; None: no ruler
     pace: float | None = None
+    of: str = ""
     medians: Self | None = None  # where the estimate is of undisturbed rounds: of all rounds' medians
 
     def stands(self, least: float) -> bool:
@@ -131,9 +133,9 @@ def _weigh(row: Row, kind: Kind) -> _Weighed:
             calm_b, calm_a = undisturbed(theirs, b.rulers()), undisturbed(ours, a.rulers())
             if calm_a is None or calm_b is None:
                 return medians
-            return replace(_at_one_pace(row, kind, calm_b, calm_a), medians=medians)
+            return replace(_at_one_pace(row, kind, calm_b, calm_a), of="undisturbed rounds", medians=medians)
         estimate = replicate_ratio(theirs, ours, paired=False)
-        return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal)
+        return _Weighed(row, kind, estimate, replicate_ratio_p(theirs, ours, paired=False).equal, of="medians")
     if kind == "memory":
         return _Weighed(row, kind, Estimate(b.value / a.value, None, None), why="no interval")
     few = " and ".join(
@@ -146,7 +148,7 @@ def _at_one_pace(row: Row, kind: Kind, theirs: tuple[Groups, Groups], ours: tupl
     """B/A of two runs' processes, each with its rulers."""
     raw, pace = (_centre(b) / _centre(a) for b, a in zip(theirs, ours, strict=True))
     told = (*theirs, *ours)
-    return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal, raw=raw, pace=pace)
+    return _Weighed(row, kind, adjusted_ratio(*told), adjusted_ratio_p(*told).equal, raw=raw, pace=pace, of="medians")
 
 
 def _centre(groups: Sequence[Sequence[float]]) -> float:
@@ -178,7 +180,7 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
     a, b = one.row.a.measurement, one.row.b.measurement
 
     def with_verdict(verdict: Verdict, why: str = one.why) -> Judged:
-        return Judged(one.row.key, one.kind, a, b, verdict, one.estimate, one.p, floor, oneline(why, 300))
+        return Judged(one.row.key, one.kind, a, b, verdict, one.estimate, one.p, floor, oneline(why, 300), one.of)
 
     if one.estimate is None:
         return with_verdict("cannot tell")
@@ -201,7 +203,7 @@ def _called(one: _Weighed, floor: float | None, margins: Margins) -> Judged:
         return with_verdict("improved" if (change > 0) == b.higher_is_better else "regressed")
     if one.medians is not None and (found := _by_medians(one.medians, max(least, math.log1p(margins.ratio)))):
         why = f"of medians; undisturbed rounds: {value:.3f}× ({low:.3f}–{high:.3f})"
-        return Judged(one.row.key, one.kind, a, b, found, one.medians.estimate, one.medians.p, floor, why)
+        return Judged(one.row.key, one.kind, a, b, found, one.medians.estimate, one.medians.p, floor, why, "medians")
     margin = margins.points if share else math.log1p(margins.ratio)
     assert low is not None
     assert high is not None

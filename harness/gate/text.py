@@ -162,6 +162,7 @@ def _row_json(row: Judged) -> dict[str, Any]:
         "ratio" if row.kind != "share" else "difference": None if estimate is None else estimate.value,
         "low": None if estimate is None else estimate.low,
         "high": None if estimate is None else estimate.high,
+        "of": row.of,
         "p_holm": row.p,
         "noise_floor": None if row.floor is None else _size(row.key.metric, row.floor),
         "says": sentence(row),

@@ -324,6 +324,7 @@ def test_beside_a_neighbour_a_change_is_seen_in_what_undisturbed_rounds_take() -
         if row.key.metric == "itl":
             assert row.estimate is not None
             assert row.estimate.value == pytest.approx(1.05, abs=0.03)
+            assert row.of == "undisturbed rounds"
 
 
 def paused(base: Run, share: float, by: float, seed: int = 0) -> Run:
@@ -347,4 +348,5 @@ def test_what_slows_most_rounds_and_not_the_fastest_is_a_regression_of_medians()
     assert row.why.startswith("of medians; undisturbed rounds: ")
     assert row.estimate is not None
     assert row.estimate.value > 1.2
+    assert row.of == "medians"
     assert judged(before, paused(after, share=0.05, by=1.3), "itl").verdict == "same"
