@@ -1,6 +1,6 @@
 """Does the gate call what it should, on this machine? Real runs: A/A pairs, and a real sleep of 5 % inside decode.
 
-    python benchmarks/gate.py --out gate-runs          # 20 A/A pairs and 10 slowed runs: about 25 minutes of a core
+    python benchmarks/gate.py --out gate-runs          # 20 A/A pairs and 10 slowed runs: 20 to 30 minutes of a core
     python benchmarks/gate.py --out gate-runs --judge  # what is there already, judged again
 
 Every run is what `pytest suites` would time for one variant: the pair file's default number of processes and rounds, by
@@ -69,9 +69,11 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Runs A and slowed runs B in turn: A B A B … A A A, as a commit is measured after the one before it."""
+    """Runs A and slowed runs B in turn: A B A B … A A, as a commit is measured after the one before it. Two slowed runs
+    are equals, too: n of them are n - 1 of the pairs.
+    """
     order = [name for at in range(options.slowed) for name in (f"a{at:02d}", f"b{at:02d}")]
-    order += [f"a{at:02d}" for at in range(options.slowed, options.pairs + 1)]
+    order += [f"a{at:02d}" for at in range(options.slowed, options.pairs + 1 - max(0, options.slowed - 1))]
     with tempfile.TemporaryDirectory() as folder:
         build(options.larger).save(Path(folder))
         sleep = None
@@ -164,8 +166,8 @@ def slowed(kind: type[Architecture], folder: Path, device: torch.device, told: M
 def judge(folder: Path) -> str:
     """What the gate says of every A/A pair and of every slowed run."""
     runs = {file.stem: as_run(file) for file in sorted(folder.glob("[ab][0-9][0-9].json"))}
-    plain = [name for name in runs if name[0] == "a"]
-    pairs = [("A/A", one, other) for one, other in pairwise(plain)]
+    alike = ([name for name in runs if name[0] == kind] for kind in "ab")
+    pairs = [("A/A", one, other) for names in alike for one, other in pairwise(names)]
     pairs += [("slowed", f"a{name[1:]}", name) for name in runs if name[0] == "b"]
     lines, tallies = [], {"A/A": Counter[str](), "slowed": Counter[str]()}
     for kind, one, other in pairs:

@@ -46,8 +46,11 @@ class Counterfactual:
 
     @property
     def says(self) -> tuple[str, ...]:
-        """What the first screen says: the nearest changes and the first doubt, or that there is none."""
-        found = [change.sentence for change in self.changes[:MOST_SHOWN]]
+        """What the first screen says: the nearest changes, first those by which something ships, and the first doubt;
+        or that there is none.
+        """
+        by_use = sorted(self.changes, key=lambda change: change.to is None)
+        found = [change.sentence for change in by_use[:MOST_SHOWN]]
         if not found and self.budgets:
             alone = "No budget moved alone, however far, changes what is shipped"
             found = [f"{alone}{f': {self.together.words}' if self.together else ''}."]

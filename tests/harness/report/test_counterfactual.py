@@ -147,6 +147,16 @@ def test_what_the_first_screen_says(budgets: dict[str, float], says: tuple[str, 
     assert what_would_change(sample_run(budgets=budgets)).says == says
 
 
+def test_by_what_something_ships_is_said_before_by_what_nothing_does() -> None:
+    """However near the latter: it is the former that one can act upon."""
+    found = what_would_change(sample_run(budgets={"agreement": 0.83, "size_mb": 0.8}))
+    *nothing, something = reversed(found.changes)
+    assert something.to == "distilled-int8"
+    many = replace(found, changes=(*nothing, *nothing, something))
+    assert many.says[0] == something.sentence
+    assert all("nothing would ship" in line for line in many.says[1:3])
+
+
 @pytest.mark.parametrize(
     "budgets", [{"agreement": 0.75, "ttft_ms": 40.0, "size_mb": 0.5}, {"agreement": 0.83, "size_mb": 0.8}]
 )
