@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import warm
+from tests.conftest import MICRO
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,52 @@ def alive(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+# --- what a warm process starts itself ----------------------------------------------------------------
+
+STARTS = """
+import subprocess, sys
+done = subprocess.run([sys.executable, *{words!r}], input="in", capture_output=True, text=True)
+print(done.returncode, done.stdout, done.stderr, sep="|")
+"""
+
+
+def test_what_it_starts_is_forked_ready_and_has_its_streams_and_its_code(tmp_path: Path) -> None:
+    for words, said in (
+        (["-m", "harness.cli", "plan", "--pair", "tinny"], "2||firstsight: unknown pair 'tinny'; did you mean tiny?"),
+        (["-m", "harness.measure.worker"], "1||"),  # "in" is no job
+        (["-c", "import sys; print(sys.stdin.read(), 'torch' in sys.modules)"], "0|in False\n|"),
+    ):
+        shown = warm.run(["-c", STARTS.format(words=words)], cwd=warm.ROOT).stdout
+        assert shown.startswith(said), shown
+
+
+SIGNALLED = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+cache = Path(sys.argv[1])
+command = [sys.executable, "-m", "harness.cli", "make", "--pair", sys.argv[3], "--cache", str(cache), "teacher"]
+run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "FIRSTSIGHT_BARS": "lines"})
+next(line for line in run.stderr if "sees: 2/2" in line)
+run.send_signal(getattr(signal, sys.argv[2]))
+sys.stderr.write(run.stderr.read())
+print(run.wait())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_a_signal_reaches_it(tmp_path: Path, name: str, code: int) -> None:
+    """Of SIGKILL the stand-in dies, and nobody holds its stderr after."""
+    told = warm.run(["-c", SIGNALLED, str(tmp_path), name, str(MICRO)], cwd=warm.ROOT)
+    assert told.stdout == f"{code}\n", told.stderr[-2000:]
+
+
+def test_a_copy_of_the_repository_has_its_own_modules(tmp_path: Path) -> None:
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").touch()
+    (tmp_path / "harness" / "pair.py").write_text("print('mine')")
+    done = warm.run(["-m", "harness.pair"], cwd=tmp_path)
+    assert done.stdout == "mine\n"
+    done = warm.run(["-c", "import sys, harness.pair; print('torch' in sys.modules)"], cwd=tmp_path)
+    assert done.stdout == "mine\nTrue\n"

@@ -3,8 +3,9 @@
     done = warm.run(["-m", "pytest", "suites", "--pair", "tiny"], cwd=ROOT, env={...})     # as subprocess.run, in text
 
 Otherwise they are processes as any other: memory, signals, environment, output and exit code of their own. An import
-takes five seconds of CPU time, and the suite starts two dozen. What a test says of importing, of a fresh interpreter or
-of its memory is no case for this: subprocess.run(PYTHON + …).
+takes five seconds of CPU time, and the suite starts four dozen. Processes that such a process starts to train, to time
+or to weigh come from the same place (tests/stand_in.py). What a test says of importing, of a fresh interpreter or of
+its memory is no case for this: subprocess.run(PYTHON + …).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,9 +25,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from tests import stand_in
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = 300.0  # seconds; on a machine that others hold, too
+OURS = ("harness", "models", "tests")
 
 
 def run(
@@ -71,36 +78,81 @@ def _said(server: subprocess.Popen[str], seconds: float) -> int:
 
 
 def serve() -> None:
-    """Import, then fork at every line; each child leaves the loop and becomes what was asked for."""
-    for heavy in ("pytest", "scipy.stats", "harness.doorway", "models.egogpt", "models.qwen2_vl"):
+    """Import, then fork at every line and for every stand-in; a child leaves the loop and becomes what was asked."""
+    for heavy in ("pytest", "bitsandbytes", "harness.doorway", "models.egogpt", "models.qwen2_vl"):
         __import__(heavy)
     gc.freeze()
-    for line in sys.stdin:
-        if not (pid := os.fork()):
-            _become(**json.loads(line))
-            return
-        print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    folder = Path(tempfile.mkdtemp())
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "asked"))
+    listener.listen()
+    python = stand_in.write(folder, sys.executable)
+    told = _asked(listener)
+    listener.close()
+    if told is None:
+        shutil.rmtree(folder)
+        return
+    sys.executable = str(python)  # what it starts itself comes from here, too
+    _become(**told)
 
 
-def _become(arguments: list[str], cwd: str, env: dict[str, str], printed: list[str]) -> None:
-    os.setsid()
+def _asked(listener: socket.socket) -> dict[str, Any] | None:
+    """In a forked child: what it is to become. In the process that forks: None, when nobody can ask any more."""
+    forked: dict[int, bool] = {}  # a child's pidfd: are its pid and its exit code told?
+    while True:
+        for ready in select.select([0, listener, *forked], [], [])[0]:
+            if ready == 0:
+                if not (line := sys.stdin.readline()):
+                    return None
+                if not (pid := os.fork()):
+                    told: dict[str, Any] = json.loads(line)
+                    return told
+                forked[os.pidfd_open(pid)] = True
+                print(pid, flush=True)
+            elif ready is listener:
+                connection = listener.accept()[0]
+                if not (pid := os.fork()):
+                    return stand_in.stand_behind(connection)
+                connection.close()
+                forked[os.pidfd_open(pid)] = False
+            else:
+                code = stand_in.exit_code(ready)
+                if forked.pop(ready):
+                    print(code, flush=True)
+
+
+def _become(arguments: list[str], cwd: str, env: dict[str, str], printed: list[str] | None = None) -> None:
+    """`printed`: where its output goes; it leads a session then. Else it has the stand-in's."""
+    if printed is not None:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, file in enumerate(printed, 1):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, file in enumerate(printed, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     sys.path[:] = [one for one in sys.path if one and Path(one) != ROOT]
     sys.path[:0] = [one for one in env.get("PYTHONPATH", "").split(os.pathsep) if one]
     what, *rest = arguments
     if what == "-m":
         sys.argv, sys.path[:0] = rest, [cwd]
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif what == "-c":
         sys.argv, sys.path[:0] = ["-c", *rest[1:]], [""]
+    else:
+        sys.argv, sys.path[:0] = arguments, [str(Path(cwd, what).parent)]
+    _forget_what_a_copy_has()
+    if what == "-m":
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif what == "-c":
         sys.modules["__main__"] = ModuleType("__main__")
         exec(compile(rest[0], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
-        sys.argv, sys.path[:0] = arguments, [str(Path(cwd, what).parent)]
         runpy.run_path(what, run_name="__main__")
+
+
+def _forget_what_a_copy_has() -> None:
+    """In a copy of the repository its own modules are imported, those of libraries alone stay."""
+    first = next((Path(one).resolve() for one in sys.path if Path(one, "harness").is_dir()), ROOT)
+    if first != ROOT:
+        for name in [one for one in sys.modules if one.partition(".")[0] in OURS]:
+            del sys.modules[name]

@@ -19,7 +19,6 @@ from hashlib import blake2b
 from typing import Any, Literal, overload
 
 import torch
-from bitsandbytes.functional import create_dynamic_map
 from torch import Tensor, nn
 
 Rounding = Literal["stochastic", "kahan"]
@@ -212,6 +211,8 @@ def _split(exact: Tensor, weight: Tensor, remainder: Tensor) -> None:
 @cache
 def _codes(signed: bool, device: torch.device) -> tuple[Tensor, Tensor]:
     """The 256 numbers of bitsandbytes' dynamic map in [−1, 1] or [0, 1], and the middles between them."""
+    from bitsandbytes.functional import create_dynamic_map  # loads torch's compilers: a second, of most for nothing
+
     codes = create_dynamic_map(signed).to(device)
     return codes, (codes[1:] + codes[:-1]) / 2
 

@@ -50,13 +50,24 @@ def stop_between() -> Iterator[Stopping]:
 
 @contextmanager
 def requeued_on_signal() -> Iterator[None]:
-    """Between the loops nothing is half-made: a scheduler's signal raises at once."""
+    """Between the loops nothing is half-made: a scheduler's signal raises at once. Where it comes while a library's C
+    code runs Python, that code may put an error of its own in place of ours (torch's reading of a checkpoint does): who
+    was asked to stop was asked to stop.
+    """
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
         raise Requeue
 
     with _handled(BY_SCHEDULER, stop):
-        yield
+        try:
+            yield
+        except Exception as error:
+            if asked:
+                raise Requeue from error
+            raise
 
 
 @contextmanager

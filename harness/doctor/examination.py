@@ -55,7 +55,15 @@ def examine(asked: Asked) -> list[Finding]:
     of_machine: list[Finding] = []
     for area, name, check in _of_machine(usable):  # read before the probes make it busy
         of_machine.extend(guarded(area, name, check))
+    # What waits for no probe is done while they run: with a pair it takes as long as they do.
     seen = _driver()
+    of_pair: list[Finding] = []
+    pair, needed = _opened(asked, of_pair) if asked.pair else (None, None)
+    cache = Path(asked.cache or os.environ.get("FIRSTSIGHT_CACHE") or ROOT / "artifacts")
+    results = Path(asked.results or os.environ.get("FIRSTSIGHT_RESULTS") or ROOT / "results")
+    of_places: list[Finding] = []
+    for area, name, check in _of_places(cache, results, needed):
+        of_places.extend(guarded(area, name, check))
     told, read = (_told(probe) for probe in (on_device, on_libraries))
 
     add(libraries.AREA, "Python", lambda: libraries.python(sys.version_info[:3], asked_python))
@@ -74,15 +82,7 @@ def examine(asked: Asked) -> list[Finding]:
         seconds, now = time.monotonic() - began, _spent()
         if now is not None:
             add(machine.AREA, "hypervisor", lambda: machine.stolen(spent, now, seconds, usable))
-    of_pair: list[Finding] = []
-    pair, needed = _opened(asked, of_pair) if asked.pair else (None, None)
-    cache = Path(asked.cache or os.environ.get("FIRSTSIGHT_CACHE") or ROOT / "artifacts")
-    results = Path(asked.results or os.environ.get("FIRSTSIGHT_RESULTS") or ROOT / "results")
-    add(places.AREA, "cache", lambda: places.folder("cache", cache, "--cache DIR or $FIRSTSIGHT_CACHE", needed))
-    add(places.AREA, "results", lambda: places.folder("results", results, "--results DIR or $FIRSTSIGHT_RESULTS"))
-    add(places.TOOLS, "commit", _commit)
-    add(places.TOOLS, "chromium", places.browser)
-    add(places.TOOLS, "cluster", places.cluster)
+    found.extend(of_places)
     found.extend(of_pair)
     if pair is not None:
         add("pair", asked.pair or "pair", lambda: _of_pair(pair, told, asked.random))
@@ -119,6 +119,21 @@ def _of_machine(usable: int) -> Iterable[tuple[str, str, Callable[[], Finding | 
     yield area, "CPU", lambda: machine.processor(_cpu_name(), cores, usable, allowed)
     yield area, "threads", lambda: machine.threads(usable)
     yield area, "memory", lambda: machine.memory(allowed)
+
+
+def _of_places(
+    cache: Path, results: Path, needed: int | None
+) -> Iterable[tuple[str, str, Callable[[], Finding | Iterable[Finding]]]]:
+    where = "--results DIR or $FIRSTSIGHT_RESULTS"
+    yield (
+        places.AREA,
+        "cache",
+        lambda: places.folder("cache", cache, "--cache DIR or $FIRSTSIGHT_CACHE", needed),
+    )
+    yield places.AREA, "results", lambda: places.folder("results", results, where)
+    yield places.TOOLS, "commit", _commit
+    yield places.TOOLS, "chromium", places.browser
+    yield places.TOOLS, "cluster", places.cluster
 
 
 def _usable() -> int:

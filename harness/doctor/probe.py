@@ -62,8 +62,8 @@ def formats_step() -> dict[str, Any]:
     """How far an int8 and an NF4 product of 64 × 64 are from fp32's, as a share of its norm."""
     import torch
 
-    # Its import would load torch's compilers, two seconds of them, for functions that a product of this size skips.
-    torch.compile = lambda function=None, **_: function if function is not None else lambda inner: inner  # type: ignore
+    # Its import and its first product would load torch's compilers, two seconds of them, that neither of them needs.
+    torch.compile = torch._disable_dynamo = lambda function=None, **_: function or (lambda inner: inner)  # type: ignore
     from importlib import import_module
 
     bitsandbytes: Any = import_module("bitsandbytes")  # its types leave these layers out

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from scipy import stats as distributions
+from scipy import special
 
 from harness.errors import ResourceError
 from harness.measure.nvml import Card, Reading, card_of
@@ -169,7 +169,7 @@ def _measurement(metric: str, groups: Sequence[Sequence[float]], how: str, absen
     seen = [fmean(group) for group in groups] if len(groups) > 1 else samples
     value, half = fmean(seen), None
     if len(seen) > 1:
-        half = float(distributions.t.ppf(0.975, len(seen) - 1)) * stdev(seen) / len(seen) ** 0.5
+        half = float(special.stdtrit(len(seen) - 1, 0.975)) * stdev(seen) / len(seen) ** 0.5
     low, high = (None, None) if half is None else (value - half, value + half)
     over = f"{len(groups)} processes" if len(groups) > 1 else f"{len(samples)} blocks"
     how = f"{how}; mean of {over}, 95 % interval by Student's t"

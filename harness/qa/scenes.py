@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
@@ -47,6 +47,7 @@ def load_split(
     return items
 
 
+@cache
 def lexicon() -> tuple[str, ...]:
     """Every word a question, answer or option of this dataset can hold: the tiny tokenizers are built from it."""
     words: set[str] = {

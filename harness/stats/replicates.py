@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats as distributions
+from scipy import special
 
 from harness.stats.clusters import Floats
 from harness.stats.estimate import Estimate
@@ -93,8 +93,8 @@ def p_of(found: LogRatio, margin: float) -> RatioP:
     beyond = found.value - math.log1p(margin)
     if found.error == 0:
         return RatioP(float(found.value == 0), float(beyond >= 0))
-    equal = 2 * float(distributions.t.sf(abs(found.value) / found.error, found.freedom))
-    return RatioP(equal, float(distributions.t.cdf(beyond / found.error, found.freedom)))
+    equal = 2 * float(special.stdtr(found.freedom, -abs(found.value) / found.error))
+    return RatioP(equal, float(special.stdtr(found.freedom, beyond / found.error)))
 
 
 def _log_ratio(a_groups: Groups, b_groups: Groups, paired: bool) -> LogRatio:
@@ -146,7 +146,7 @@ def log_medians(groups: Groups) -> Floats:
 
 def interval_of(found: LogRatio, confidence: float) -> Estimate:
     """The ratio with its interval by Student's t."""
-    half = found.error * float(distributions.t.ppf((1 + confidence) / 2, found.freedom))
+    half = found.error * float(special.stdtrit(found.freedom, (1 + confidence) / 2))
     return Estimate(math.exp(found.value), math.exp(found.value - half), math.exp(found.value + half))
 
 

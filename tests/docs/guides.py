@@ -3,20 +3,20 @@
 copy = Copy.of("adding-a-pair.md", folder); copy.run(copy.commands[0])
 
 A fenced block whose first line is a comment with a path is that file: a new one is written, one that is there grows by
-it at its end. A command is a line indented by four blanks; what follows three blanks in it is told, not typed.
+it at its end. A command is a line indented by four blanks; what follows three blanks in it is told, not typed. It runs
+in a process of its own with the copy's modules (tests/warm.py).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -74,13 +74,7 @@ class Copy:
         """What a command prints, typed in the copy; `instead`: words that are replaced. AssertionError: it failed."""
         words = [(instead or {}).get(word, word) for word in shlex.split(command)]
         program = PROGRAMS[words[0]]
-        done = subprocess.run(
-            [sys.executable, *program, *words[1:], *more],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        own = {"PYTHONPATH": str(self.folder)}
+        done = warm.run([*program, *words[1:], *more], cwd=self.folder, env=own, timeout=600)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         return done.stdout

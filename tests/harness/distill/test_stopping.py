@@ -52,6 +52,23 @@ def test_what_the_loop_raises_goes_before() -> None:
         fails()
 
 
+def replaced(signalled: bool) -> None:
+    """As torch reads a checkpoint: an error of its own, whatever the code that it called has raised."""
+    with requeued_on_signal():
+        try:
+            if signalled:
+                signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise ValueError("could not determine the shape of an object")
+
+
+def test_a_library_that_puts_its_error_in_place_of_a_signals_hides_no_signal() -> None:
+    with pytest.raises(Requeue):
+        replaced(signalled=True)
+    with pytest.raises(ValueError, match="the shape"):
+        replaced(signalled=False)
+
+
 def test_handlers_are_as_they_were() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
     with stop_between():

@@ -1,9 +1,6 @@
 """`--gate` at the end of a pytest session: what it asks for, what it compares, how the session ends."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,14 +127,7 @@ def test_a_session_ends_by_its_gate_from_any_directory(tmp_path: Path) -> None:
     whole["machine_info"][KEY]["command"] = "pytest elsewhere"
     file.write_text(json.dumps(whole))
     (tmp_path / "empty").mkdir()
-    second = subprocess.run(
-        [sys.executable, *command, *asked],
-        cwd=tmp_path / "empty",
-        env={**os.environ, "OMP_NUM_THREADS": "1", **commit},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    second = warm.run([*command, *asked], cwd=tmp_path / "empty", env=commit)
     assert second.returncode == 1, second.stdout[-2000:] + second.stderr[-2000:]
     assert "REGRESSED: baseline memory_peak" in second.stdout
     assert "machine_info is different" not in second.stdout + second.stderr

@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -311,12 +312,6 @@ def whole_run(card: bool = False) -> Run:
 
 def sample_run(**pair: Any) -> Run:
     """The whole run; keywords change what the pair states (budgets, objective, description …)."""
-    asked = questions()
-    records = []
-    for name, (_, first, *_rest) in SHAPE.items():
-        records.append(agreement(name, asked))
-        if first is not None:
-            records += [latency(name, 1), latency(name, 4), memory(name)]
     environment: dict[str, Any] = {
         "schema": SCHEMA,
         "device": {"kind": "cpu", "name": "Synthetic CPU @ 2.0 GHz", "driver": None, "memory_mb": 16000},
@@ -346,7 +341,19 @@ def sample_run(**pair: Any) -> Run:
         "dirty": True,
         "branch": "main",
     }
-    return Run(tuple(records), environment, commit, "2026-01-02T03:04:05.678901+00:00")
+    return Run(_records(), environment, commit, "2026-01-02T03:04:05.678901+00:00")
+
+
+@cache
+def _records() -> tuple[Record, ...]:
+    """Made once, as they take most of a second; nobody changes a record."""
+    asked = questions()
+    records = []
+    for name, (_, first, *_rest) in SHAPE.items():
+        records.append(agreement(name, asked))
+        if first is not None:
+            records += [latency(name, 1), latency(name, 4), memory(name)]
+    return tuple(records)
 
 
 def without(run: Run, variant: str, suite: str) -> Run:

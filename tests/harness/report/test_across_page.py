@@ -134,20 +134,23 @@ def test_the_published_index_is_of_what_is_published(tmp_path: Path) -> None:
 # --- in a browser
 
 
+@pytest.fixture(scope="module", params=["across", "index", "hostile"])
+def file(request: pytest.FixtureRequest, runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of that kind."""
+    folder = tmp_path_factory.mktemp("across")
+    if request.param == "index":
+        text = render_index([saved(run, folder / str(place)) for place, run in enumerate(runs[:2])], folder)
+    else:
+        hostile = [poisoned(EVIL[0] * 9), poisoned("x" * 200)]
+        text = render(gather(runs if request.param == "across" else [*hostile, *runs]), folder)
+    (folder / "page.html").write_text(text)
+    return folder / "page.html"
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("which", ["across", "index", "hostile"])
-def test_it_opens_quietly_and_fits(
-    browser: "Browser", runs: list[Run], tmp_path: Path, width: int, scheme: Any, which: str
-) -> None:
-    file = tmp_path / "page.html"
-    if which == "index":
-        text = render_index([saved(run, tmp_path / str(place)) for place, run in enumerate(runs[:2])], tmp_path)
-    else:
-        found = gather(runs if which == "across" else [poisoned(EVIL[0] * 9), poisoned("x" * 200), *runs])
-        text = render(found, tmp_path)
-    file.write_text(text)
+def test_it_opens_quietly_and_fits(browser: "Browser", file: Path, width: int, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     shown, said, asked = context.new_page(), list[str](), list[str]()
     shown.on("console", lambda message: said.append(message.text))

@@ -81,15 +81,21 @@ def test_it_opens_quietly_without_network_or_sideways_scrolling(
     shown.context.close()
 
 
+@pytest.fixture(scope="module", params=["cpu", "card", "crowd"])
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The page of a run of that kind, and how many charts the run has."""
+    run = crowd() if request.param == "crowd" else whole_run(card=request.param == "card")
+    return page.write(run, tmp_path_factory.mktemp("drawn") / "report.html"), len(charts_of(run))
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("kind", ["cpu", "card", "crowd"])
 def test_labels_of_charts_neither_overlap_nor_leave_the_chart(
-    browser: Browser, tmp_path: Path, width: int, kind: str
+    browser: Browser, drawn: tuple[Path, int], width: int
 ) -> None:
-    run = crowd() if kind == "crowd" else whole_run(card=kind == "card")
-    shown, _, _ = opened(browser, page.write(run, tmp_path / "report.html"), width, "light")
+    file, charts = drawn
+    shown, _, _ = opened(browser, file, width, "light")
     drawings = shown.evaluate(LABELS)
-    assert len(drawings) == len(charts_of(run)) == 13
+    assert len(drawings) == charts == 13
     for (left, top, right, bottom), labels in drawings:
         for i, (x1, y1, x2, y2, text) in enumerate(labels):
             assert left - 1 <= x1, text
