@@ -79,6 +79,9 @@ def _said(server: subprocess.Popen[str], seconds: float) -> int:
 
 def serve() -> None:
     """Import, then fork at every line and for every stand-in; a child leaves the loop and becomes what was asked."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background ignores it, and so would all of these
     for heavy in ("pytest", "bitsandbytes", "harness.doorway", "models.egogpt", "models.qwen2_vl"):
         __import__(heavy)
     gc.freeze()

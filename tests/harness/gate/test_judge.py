@@ -208,7 +208,7 @@ def test_a_row_is_judged_alike_from_both_ends(seed: int, factor: float) -> None:
 def test_a_slower_minute_of_the_machine_is_no_regression() -> None:
     compared = compare(in_a_minute(BEFORE, 1.0), in_a_minute(AFTER, 1.2))
     assert not compared.having("regressed")
-    assert any("fixed work around each round, which took 20% longer in B" in note for note in compared.notes)
+    assert any("fixed work beside them, which took 20% longer in B" in note for note in compared.notes)
     assert compare(BEFORE, in_a_minute(AFTER, 1.2)).having("regressed"), "without a ruler it is"
 
 
