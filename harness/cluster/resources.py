@@ -17,7 +17,7 @@ from harness.cluster.site import Partition, Site, time_words
 from harness.errors import ResourceError
 from harness.pair import ModelSpec, Pair, Recipe
 from harness.plan.planning import Form, Plan, Request, default_size, plan
-from harness.plan.shapes import Shapes, shapes_of
+from harness.plan.shapes import Shapes, shapes_of_sides
 from harness.plan.tokens import QUESTION_TOKENS, TEXT_TOKENS, clip_tokens
 from harness.plan.training import Lesson, mode_of, training_memory
 from harness.plan.training_flops import RowTokens, teacher_flops, training_flops, video_row
@@ -89,8 +89,8 @@ class Resources:
 def needs_of(pair: Pair, variants: Sequence[str]) -> Needs:
     """UsageError for frames that a context does not hold, ModelError for sizes that make no network."""
     forms = [Form(one.name, one.side, one.format) for one in (VARIANTS[name] for name in variants)]
-    planned = plan(pair, forms, Request())
-    shapes = {"teacher": shapes_of(pair.teacher, pair.data), "student": shapes_of(pair.student, pair.data)}
+    shapes = shapes_of_sides(pair)
+    planned = plan(pair, forms, Request(), shapes)
     weights = {side.side: side.weights[0].total for side in planned.sides}  # native
     recipe, new = pair.recipe, pair.evaluation.max_new_tokens
     learning = _training(pair, shapes["student"], recipe, teacher_width=shapes["teacher"].text.width)

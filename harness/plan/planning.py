@@ -5,7 +5,7 @@ plan(load_pair("egogpt-qwen2vl"), forms, Request(frames=16, vram=24_000_000_000)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from harness.pair import Pair
 from harness.plan.cards import CARDS, parse_vram
 from harness.plan.flops import Flops, decode_bytes, flops, kv_bytes_per_token
 from harness.plan.inference import Need, needed
-from harness.plan.shapes import Shapes, shapes_of
+from harness.plan.shapes import Shapes, shapes_of_sides
 from harness.plan.tokens import ClipTokens, clip_tokens, most, most_frames_in_context, require_frames
 from harness.plan.training import MODES, Lesson, Mode, TrainingMemory, mode_of, training_memory
 from harness.plan.weights import Quantised, WeightBytes, parameters_by_part, quantised_by_part, weight_bytes
@@ -122,14 +122,17 @@ def _sees(clips: int | None, each: int | None) -> str:
     return power_sentence(500, 500)
 
 
-def plan(pair: Pair, forms: Sequence[Form], asked: Request) -> Plan:
-    """UsageError when the frames are none or more than a context holds; ModelError for sizes that make no network."""
+def plan(pair: Pair, forms: Sequence[Form], asked: Request, shapes: Mapping[str, Shapes] | None = None) -> Plan:
+    """UsageError when the frames are none or more than a context holds; ModelError for sizes that make no network.
+
+    `shapes`: those of both sides, as `shapes_of_sides` tells them, by who has them already: half a second a side of 7B.
+    """
     frames = pair.data.frames if asked.frames is None else asked.frames
     size = asked.size or default_size(pair)
     new_tokens = pair.evaluation.max_new_tokens
     questions = pair.data.splits[pair.recipe.split].questions_per_clip or 1
     cards = dict(zip(CARDS, map(parse_vram, CARDS), strict=True)) if asked.vram is None else {"card": asked.vram}
-    shapes = {"teacher": shapes_of(pair.teacher, pair.data), "student": shapes_of(pair.student, pair.data)}
+    shapes = shapes_of_sides(pair) if shapes is None else shapes
     tightest = min(shapes, key=lambda side: most_frames_in_context(shapes[side], size, new_tokens))
     require_frames(shapes[tightest], tightest, frames, size, new_tokens)
 

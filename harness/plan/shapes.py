@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from harness.errors import ModelError
-from harness.pair import DataSpec, ModelSpec
+from harness.pair import DataSpec, ModelSpec, Pair
 from harness.qa.datasets import load_lexicon
 from models.interface import Architecture, ModelFault, architecture
 
@@ -162,6 +162,11 @@ class Shapes:
 def within(name: str, prefix: str) -> bool:
     """Is a dotted name `prefix`, or below it?"""
     return name == prefix or name.startswith(f"{prefix}.")
+
+
+def shapes_of_sides(pair: Pair) -> dict[str, Shapes]:
+    """Those of the teacher and of the student."""
+    return {"teacher": shapes_of(pair.teacher, pair.data), "student": shapes_of(pair.student, pair.data)}
 
 
 def shapes_of(spec: ModelSpec, data: DataSpec | None = None) -> Shapes:

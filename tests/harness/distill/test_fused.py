@@ -399,7 +399,8 @@ def test_a_top_k_teachers_other_ids_are_one_bucket(temperature: float, alpha: fl
 def test_top_k_bounds_the_kl_from_below_and_reaches_it_with_all_ids(temperature: float) -> None:
     case, objective = make(), Objective(1.0, temperature)
     losses = [fused(case, objective, likeliest(case.teacher, k, temperature))[0].item() for k in (1, 5, 20, 39, 40)]
-    assert losses == sorted(losses)
+    assert losses[:4] == sorted(losses[:4])
+    assert losses[3] == pytest.approx(losses[4], rel=1e-6), "the bucket holds one id: the same but for fp32's rounding"
     loss, of_states, of_head = exact(case, objective)
     assert losses[-1] == pytest.approx(loss, rel=1e-5)
     got = fused(case, objective, likeliest(case.teacher, 40, temperature))
