@@ -50,23 +50,23 @@ def stop_between() -> Iterator[Stopping]:
 
 @contextmanager
 def requeued_on_signal() -> Iterator[None]:
-    """Between the loops nothing is half-made: a scheduler's signal raises at once. Where it comes while a library's C
-    code runs Python, that code may put an error of its own in place of ours (torch's reading of a checkpoint does): who
-    was asked to stop was asked to stop.
+    """Between the loops nothing is half-made: a signal, a scheduler's or Ctrl-C, raises at once. Where it comes while a
+    library's C code runs Python, that code may put an error of its own in place of ours (torch's reading of a
+    checkpoint does): who was asked to stop was asked to stop.
     """
-    asked = False
+    stopping = Stopping()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        raise Requeue
+        stopping.asked = number
+        stopping.raise_if_asked()
 
-    with _handled(BY_SCHEDULER, stop):
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # in a shell's background it is ignored
+    with _handled((*BY_SCHEDULER, *([signal.SIGINT] if heard else [])), stop):
         try:
             yield
         except Exception as error:
-            if asked:
-                raise Requeue from error
+            if stopping.asked is not None:
+                raise (Requeue if stopping.asked in BY_SCHEDULER else KeyboardInterrupt) from error
             raise
 
 

@@ -52,21 +52,28 @@ def test_what_the_loop_raises_goes_before() -> None:
         fails()
 
 
-def replaced(signalled: bool) -> None:
+def replaced(number: int | None) -> None:
     """As torch reads a checkpoint: an error of its own, whatever the code that it called has raised."""
     with requeued_on_signal():
         try:
-            if signalled:
-                signal.raise_signal(signal.SIGTERM)
+            if number is not None:
+                signal.raise_signal(number)
         finally:
             raise ValueError("could not determine the shape of an object")
 
 
 def test_a_library_that_puts_its_error_in_place_of_a_signals_hides_no_signal() -> None:
-    with pytest.raises(Requeue):
-        replaced(signalled=True)
-    with pytest.raises(ValueError, match="the shape"):
-        replaced(signalled=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+    try:
+        with pytest.raises(Requeue):
+            replaced(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt) as told:
+            replaced(signal.SIGINT)
+        assert not isinstance(told.value, Requeue)
+        with pytest.raises(ValueError, match="the shape"):
+            replaced(None)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_handlers_are_as_they_were() -> None:
