@@ -60,11 +60,10 @@ def device_step() -> dict[str, Any]:
 
 def formats_step() -> dict[str, Any]:
     """How far an int8 and an NF4 product of 64 × 64 are from fp32's, as a share of its norm."""
-    import torch
-
-    # Its import and its first product would load torch's compilers, two seconds of them, that neither of them needs.
-    torch.compile = torch._disable_dynamo = lambda function=None, **_: function or (lambda inner: inner)  # type: ignore
+    # As suites load it, torch's compilers with it (two seconds): a machine on which those fail is to be told, too.
     from importlib import import_module
+
+    import torch
 
     bitsandbytes: Any = import_module("bitsandbytes")  # its types leave these layers out
 
